@@ -1,0 +1,267 @@
+"""The content-addressed store: blobs by sha256, trees of blobs, and what each derivation gave.
+
+Layout under the root::
+
+    blobs/ab/<sha256>[.x]   read-only bytes; ``.x`` is the same content as an executable inode
+    trees/<sha256>/         a tree unpacked as hard links to blobs, made whole and renamed into place
+    records/<key>.json      derivation key → digest of the tree it gave
+    tmp/  locks/            work in progress; locks are advisory and die with their process
+
+Writers go to ``tmp/`` and rename, so a crash leaves a store that verifies. Readers get bytes only after
+the hash was checked. Two processes may share one store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from millcert.errors import DiskFullError, HashMismatchError, StoreError
+from millcert.model import Digest, canonical_json, chunks_of, digest_of, digest_of_file
+from millcert.tree import Entry, Tree, parse_tree, scan_tree
+
+__all__ = ["Store", "default_root"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def default_root(environ: Mapping[str, str]) -> Path:
+    """Where the store lives: ``MILLCERT_STORE``, else the user's cache folder."""
+    if chosen := environ.get("MILLCERT_STORE"):
+        return Path(chosen).absolute()
+    cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".cache")
+    return Path(cache) / "millcert"
+
+
+class Store:
+    """A store rooted at a folder, made on first use."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._checked: set[Digest] = set()
+        with self._writing():
+            for name in ("blobs", "trees", "records", "tmp", "locks"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+
+    # -- blobs
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is present (its bytes are checked when it is read)."""
+        return self._blob(digest).is_file()
+
+    def path(self, digest: Digest) -> Path:
+        """The path of a blob whose bytes were just checked; a corrupt one is set aside and reported."""
+        path = self._blob(digest)
+        if not path.is_file():
+            raise StoreError("the store has no such blob", sha256=digest, store=self.root, fix="run `millcert fetch`")
+        if (found := digest_of_file(path)) != digest:
+            self._set_aside(path)
+            raise HashMismatchError(
+                "a blob in the store was altered; it has been set aside",
+                expected=digest, found=found, file=path, fix="run the same command again to fetch or rebuild it",
+            )  # fmt: skip
+        return path
+
+    def read(self, digest: Digest) -> bytes:
+        """A blob's bytes, checked."""
+        return self.path(digest).read_bytes()
+
+    def add_bytes(self, data: bytes) -> Digest:
+        """Store some bytes and return their digest."""
+        return self.add_stream([data])
+
+    def add_file(self, path: Path, *, executable: bool = False) -> Digest:
+        """Store a copy of a file's bytes and return their digest."""
+        with path.open("rb") as stream:
+            return self.add_stream(chunks_of(stream), executable=executable)
+
+    def add_stream(
+        self, chunks: Iterable[bytes], *, expected: Digest | None = None, executable: bool = False
+    ) -> Digest:
+        """Store a stream; with ``expected``, nothing is kept unless the bytes have that digest."""
+        hasher = hashlib.sha256()
+        with self._writing(), self.temporary() as temporary:
+            with temporary.open("wb") as stream:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    stream.write(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+            found = Digest(hasher.hexdigest())
+            if expected is not None and found != expected:
+                raise HashMismatchError("the bytes are not the pinned ones", expected=expected, found=found)
+            target = self._blob(found, executable=executable)
+            target.parent.mkdir(exist_ok=True)
+            temporary.chmod(0o555 if executable else 0o444)
+            temporary.replace(target)
+        return found
+
+    # -- trees
+
+    def add_tree(self, folder: Path) -> Digest:
+        """Store every file below a folder and return the digest of the tree's description."""
+        entries: list[Entry] = []
+        for entry in scan_tree(folder):
+            if entry.kind == "file":
+                source = folder / entry.path
+                digest = self.add_file(source, executable=entry.executable)
+                entry = Entry(entry.path, "file", digest=digest, size=source.stat().st_size, executable=entry.executable)
+            entries.append(entry)
+        return self.add_entries(entries)
+
+    def add_entries(self, entries: Iterable[Entry]) -> Digest:
+        """Store a tree whose files are blobs already."""
+        return self.add_bytes(Tree(tuple(entries)).to_bytes())
+
+    def tree(self, digest: Digest) -> Tree:
+        """The description of a tree."""
+        return parse_tree(self.read(digest))
+
+    def has_tree(self, digest: Digest) -> bool:
+        """Whether the tree and every blob it names are present."""
+        if not self.has(digest):
+            return False
+        return all(self._blob(e.digest, e.executable).is_file() for e in self.tree(digest).entries if e.digest)
+
+    def checkout(self, digest: Digest) -> Path:
+        """The tree as a folder, read-only by convention, its every byte checked once a process."""
+        folder = self.root / "trees" / digest
+        if digest in self._checked and folder.is_dir():
+            return folder
+        tree = self.tree(digest)
+        if not folder.is_dir():
+            self._unpack(tree, folder)
+        self._check_folder(tree, folder)
+        self._checked.add(digest)
+        return folder
+
+    def _unpack(self, tree: Tree, folder: Path) -> None:
+        with self._writing(), self.temporary() as temporary:
+            temporary.mkdir()
+            for entry in tree.entries:
+                self._place(entry, temporary / entry.path)
+            # another process may have been quicker; its folder is as good as ours
+            with contextlib.suppress(FileExistsError, OSError):
+                temporary.rename(folder)
+            if not folder.is_dir():
+                raise StoreError("the tree could not be unpacked", folder=folder)
+
+    def _place(self, entry: Entry, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind == "folder":
+            path.mkdir(exist_ok=True)
+        elif entry.kind == "link":
+            path.symlink_to(entry.target)
+        else:
+            assert entry.digest is not None
+            blob = self._blob(entry.digest, entry.executable)
+            try:
+                path.hardlink_to(blob)
+            except FileNotFoundError:
+                raise StoreError("the store lacks a file of a tree", sha256=entry.digest, path=entry.path) from None
+            except OSError as error:
+                if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
+                    raise
+                shutil.copy2(blob, path)
+
+    def _check_folder(self, tree: Tree, folder: Path) -> None:
+        found = {entry.path: entry for entry in scan_tree(folder)}
+        for entry in tree.entries:
+            other = found.pop(entry.path, None)
+            same = other is not None and (other.kind, other.target, other.executable) == (
+                entry.kind, entry.target, entry.executable,
+            )  # fmt: skip
+            if same and entry.kind == "file":
+                same = digest_of_file(folder / entry.path) == entry.digest
+            if not same:
+                self._refuse_folder(tree, folder, entry.path)
+        for path in found:
+            self._refuse_folder(tree, folder, path)
+
+    def _refuse_folder(self, tree: Tree, folder: Path, path: str) -> None:
+        self._set_aside(folder)
+        # the hard link shares its inode with the blob: an altered file means an altered blob
+        for entry in tree.entries:
+            if entry.digest and entry.path == path:
+                for executable in (False, True):
+                    blob = self._blob(entry.digest, executable)
+                    if blob.is_file() and digest_of_file(blob) != entry.digest:
+                        self._set_aside(blob)
+        raise HashMismatchError(
+            "an unpacked tree in the store was altered; it has been set aside",
+            file=path, tree=folder.name, fix="run the same command again to rebuild it",
+        )  # fmt: skip
+
+    # -- records
+
+    def record(self, key: Digest) -> Digest | None:
+        """The tree a derivation gave before, or None where it is unknown or no longer whole."""
+        try:
+            record = json.loads((self.root / "records" / f"{key}.json").read_bytes())
+            tree = Digest(record["tree"])
+            whole = record["key"] == key and self.has_tree(tree)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, HashMismatchError):
+            return None
+        return tree if whole else None
+
+    def put_record(self, key: Digest, tree: Digest) -> None:
+        """Remember what a derivation gave; an unequal earlier answer is for the caller to judge."""
+        with self._writing(), self.temporary() as temporary:
+            temporary.write_bytes(canonical_json({"key": key, "tree": tree}))
+            temporary.replace(self.root / "records" / f"{key}.json")
+
+    def forget(self, key: Digest) -> None:
+        """Drop a record, so that the derivation is built anew."""
+        (self.root / "records" / f"{key}.json").unlink(missing_ok=True)
+
+    # -- work in progress
+
+    @contextlib.contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """A free path on the store's own file system; whatever still stands there at the end is removed."""
+        path = self.root / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            yield path
+        finally:
+            _remove(path)
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold an advisory lock, so that two processes do not do one piece of work twice."""
+        with (self.root / "locks" / digest_of(name.encode())[:32]).open("wb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise DiskFullError(
+                    "no space is left for the store; what was complete is kept",
+                    store=self.root, fix="free some space (`millcert store gc`), then run the same command again",
+                ) from error  # fmt: skip
+            raise
+
+    def _blob(self, digest: Digest, executable: bool = False) -> Path:
+        return self.root / "blobs" / digest[:2] / (f"{digest}.x" if executable else digest)
+
+    def _set_aside(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(self.root / "tmp" / f"corrupt-{secrets.token_hex(4)}-{path.name}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
