@@ -24,8 +24,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from millcert.errors import DiskFullError, HashMismatchError, StoreError
-from millcert.model import Digest, canonical_json, chunks_of, digest_of, digest_of_file
+from millcert.errors import ConfigError, DiskFullError, HashMismatchError, StoreError
+from millcert.model import Digest, canonical_json, chunks_of, digest_of, digest_of_file, parse_digest
 from millcert.tree import Entry, Tree, parse_tree, scan_tree
 
 __all__ = ["Store", "default_root"]
@@ -57,9 +57,9 @@ class Store:
         """Whether a blob is present (its bytes are checked when it is read)."""
         return self._blob(digest).is_file()
 
-    def path(self, digest: Digest) -> Path:
+    def path(self, digest: Digest, *, executable: bool = False) -> Path:
         """The path of a blob whose bytes were just checked; a corrupt one is set aside and reported."""
-        path = self._blob(digest)
+        path = self._blob(digest, executable)
         if not path.is_file():
             raise StoreError("the store has no such blob", sha256=digest, store=self.root, fix="run `millcert fetch`")
         if (found := digest_of_file(path)) != digest:
@@ -75,13 +75,19 @@ class Store:
         return self.path(digest).read_bytes()
 
     def add_bytes(self, data: bytes) -> Digest:
-        """Store some bytes and return their digest."""
-        return self.add_stream([data])
+        """Store some bytes and return their digest; a blob that is there already is not written again."""
+        digest = digest_of(data)
+        return digest if self.has(digest) else self.add_stream([data])
 
     def add_file(self, path: Path, *, executable: bool = False) -> Digest:
         """Store a copy of a file's bytes and return their digest."""
         with path.open("rb") as stream:
             return self.add_stream(chunks_of(stream), executable=executable)
+
+    def ensure_file(self, path: Path) -> Digest:
+        """The digest of a file's bytes, which are stored unless they are there already."""
+        digest = digest_of_file(path)
+        return digest if self.has(digest) else self.add_file(path)
 
     def add_stream(
         self, chunks: Iterable[bytes], *, expected: Digest | None = None, executable: bool = False
@@ -125,11 +131,15 @@ class Store:
         """The description of a tree."""
         return parse_tree(self.read(digest))
 
-    def has_tree(self, digest: Digest) -> bool:
-        """Whether the tree and every blob it names are present."""
-        if not self.has(digest):
-            return False
-        return all(self._blob(e.digest, e.executable).is_file() for e in self.tree(digest).entries if e.digest)
+    def tree_file(self, digest: Digest, path: str) -> Path:
+        """One file of a tree, its bytes checked, without unpacking the rest."""
+        entry = self.tree(digest).file(path)
+        assert entry.digest is not None
+        try:
+            return self.path(entry.digest, executable=entry.executable)
+        except (StoreError, HashMismatchError):
+            self._set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
+            raise
 
     def checkout(self, digest: Digest) -> Path:
         """The tree as a folder, read-only by convention, its every byte checked once a process."""
@@ -137,9 +147,13 @@ class Store:
         if digest in self._checked and folder.is_dir():
             return folder
         tree = self.tree(digest)
-        if not folder.is_dir():
-            self._unpack(tree, folder)
-        self._check_folder(tree, folder)
+        try:
+            if not folder.is_dir():
+                self._unpack(tree, folder)
+            self._check_folder(tree, folder)
+        except (StoreError, HashMismatchError):
+            self._set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
+            raise
         self._checked.add(digest)
         return folder
 
@@ -166,7 +180,10 @@ class Store:
             try:
                 path.hardlink_to(blob)
             except FileNotFoundError:
-                raise StoreError("the store lacks a file of a tree", sha256=entry.digest, path=entry.path) from None
+                raise StoreError(
+                    "the store lacks a file of a tree",
+                    sha256=entry.digest, path=entry.path, fix="run the same command again to rebuild it",
+                ) from None  # fmt: skip
             except OSError as error:
                 if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
                     raise
@@ -203,14 +220,13 @@ class Store:
     # -- records
 
     def record(self, key: Digest) -> Digest | None:
-        """The tree a derivation gave before, or None where it is unknown or no longer whole."""
+        """The tree a derivation gave before, or None where that is unknown; its files are checked when read."""
         try:
             record = json.loads((self.root / "records" / f"{key}.json").read_bytes())
-            tree = Digest(record["tree"])
-            whole = record["key"] == key and self.has_tree(tree)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, HashMismatchError):
+            tree = parse_digest(record["tree"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError, ConfigError):
             return None
-        return tree if whole else None
+        return tree if record.get("key") == key and self.has(tree) else None
 
     def put_record(self, key: Digest, tree: Digest) -> None:
         """Remember what a derivation gave; an unequal earlier answer is for the caller to judge."""

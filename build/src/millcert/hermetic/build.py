@@ -1,0 +1,175 @@
+"""The builder: brings a graph of derivations to their outputs, several at once, none of them twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from millcert.errors import BuildError, ConfigError, LimitError, NotReproducibleError
+from millcert.hermetic.derivation import Command, Import, Node, Output
+from millcert.model import Digest
+from millcert.sandbox import Mount, Sandbox, Step
+from millcert.store import Store
+from millcert.targets import Limits
+
+__all__ = ["Builder", "Built", "Observer", "environment_of"]
+
+Unpacker = Callable[[Path, Path], object]
+
+
+@dataclass(frozen=True)
+class Built:
+    """How a node came to its output; times are seconds since the builder started."""
+
+    node: str
+    key: Digest
+    tree: Digest
+    cached: bool
+    start: float
+    end: float
+
+
+class Observer(Protocol):
+    """Hears of progress; called from several threads."""
+
+    def started(self, node: str) -> None:
+        """A node's command begins to run."""
+
+    def finished(self, built: Built) -> None:
+        """A node has its output."""
+
+
+def environment_of(extra: Mapping[str, str]) -> dict[str, str]:
+    """The fixed environment of every step, with what a step adds."""
+    fixed = {
+        "PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": "315532800",
+    }  # fmt: skip
+    return fixed | dict(extra)
+
+
+class Builder:
+    """Builds nodes with a store and a sandbox; ``fresh`` runs every command again and compares with the record."""
+
+    def __init__(
+        self,
+        store: Store,
+        sandbox: Callable[[], Sandbox],
+        unpackers: Mapping[str, Unpacker],
+        limits: Limits,
+        observer: Observer,
+        *,
+        jobs: int,
+        fresh: bool = False,
+    ) -> None:
+        self._store, self._make_sandbox, self._unpackers = store, sandbox, unpackers
+        self._limits, self._observer, self._jobs, self._fresh = limits, observer, jobs, fresh
+        self._origin = time.monotonic()
+        self._lock = threading.Lock()
+        self._sandbox: Sandbox | None = None
+
+    def build(self, nodes: Iterable[Node]) -> dict[str, Built]:
+        """Build all nodes in the order of their needs; the first failure stops the rest and is raised."""
+        waiting = {node.name: node for node in nodes}
+        done: dict[str, Built] = {}
+        running: dict[Future[Built], str] = {}
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="build") as pool:
+            try:
+                while waiting or running:
+                    for node in [n for n in waiting.values() if all(need in done for need in n.needs)]:
+                        del waiting[node.name]
+                        running[pool.submit(self._bring, node, {name: b.tree for name, b in done.items()})] = node.name
+                    if not running:
+                        raise ConfigError("steps that need each other", steps=", ".join(sorted(waiting)))
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        done[running.pop(future)] = future.result()
+            except BaseException:
+                self._interrupt()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return done
+
+    def _interrupt(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.interrupt()
+
+    def _bring(self, node: Node, outputs: Mapping[str, Digest]) -> Built:
+        start = time.monotonic() - self._origin
+        key = node.key() if isinstance(node, Import) else node.key(outputs)
+        tree = self._store.record(key)
+        cached = tree is not None and not (self._fresh and isinstance(node, Command))
+        if not cached:
+            with self._store.lock(f"derivation {key}"):
+                # another process may have built it while this one waited for the lock
+                tree = None if self._fresh else self._store.record(key)
+                if tree is None:
+                    self._observer.started(node.name)
+                    tree = self._make(node, outputs)
+                    self._remember(node, key, tree)
+        assert tree is not None
+        built = Built(node.name, key, tree, cached, start, time.monotonic() - self._origin)
+        self._observer.finished(built)
+        return built
+
+    def _remember(self, node: Node, key: Digest, tree: Digest) -> None:
+        before = self._store.record(key)
+        if before is not None and before != tree:
+            raise NotReproducibleError(
+                f"{node.name}: the same derivation gave different bytes",
+                key=key, before=before, now=tree, fix="compare the two trees with `millcert store diff BEFORE NOW`",
+            )  # fmt: skip
+        self._store.put_record(key, tree)
+
+    def _make(self, node: Node, outputs: Mapping[str, Digest]) -> Digest:
+        with self._store.temporary() as folder:
+            folder.mkdir()
+            if isinstance(node, Import):
+                for material in node.materials:
+                    self._unpackers[node.kind](self._store.path(material.digest), folder)
+            else:
+                self._run(node, outputs, folder)
+            return self._store.add_tree(folder)
+
+    def _run(self, node: Command, outputs: Mapping[str, Digest], folder: Path) -> None:
+        def checkout(source: Digest | Output) -> Path:
+            return self._store.checkout(outputs[source.node] if isinstance(source, Output) else source)
+
+        step = Step(
+            argv=node.argv,
+            environment=environment_of(node.environment),
+            root=checkout(node.root),
+            mounts=tuple(Mount(checkout(source), path) for path, source in sorted(node.inputs.items())),
+            output=folder,
+            directory=node.directory,
+            limits=self._limits,
+        )
+        outcome = self._get_sandbox().run(step)
+        if outcome.exceeded:
+            raise LimitError(
+                f"{node.name}: stopped at a limit", limit=outcome.exceeded, log=_last_lines(outcome.log),
+                fix="raise it in [limits] of targets.toml if the step really needs more",
+            )  # fmt: skip
+        if outcome.status != 0:
+            raise BuildError(
+                f"{node.name}: the command failed",
+                status=outcome.status, command=" ".join(node.argv), log=_last_lines(outcome.log),
+            )  # fmt: skip
+        for path in node.outputs:
+            if not (folder / path).is_file():
+                raise BuildError(f"{node.name}: the command left no {path}", log=_last_lines(outcome.log))
+
+    def _get_sandbox(self) -> Sandbox:
+        # made on first need: a build that finds everything in the store works without bubblewrap
+        with self._lock:
+            if self._sandbox is None:
+                self._sandbox = self._make_sandbox()
+            return self._sandbox
+
+
+def _last_lines(log: str) -> str:
+    return "\n    ".join(["", *log.rstrip().splitlines()[-40:]])

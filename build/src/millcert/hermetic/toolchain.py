@@ -1,0 +1,51 @@
+"""The pinned toolchain: build root, compiler and CUDA compilers, each an import of locked archives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from millcert import debian, lock
+from millcert.hermetic.derivation import Import, Material
+from millcert.targets import Variant
+
+__all__ = ["Toolchain", "material_of_deb", "material_of_wheel", "toolchain_of"]
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The imports that a build starts from; ``cuda`` by CUDA version."""
+
+    root: Import
+    zig: Import
+    checks: Import
+    cuda: Mapping[str, Import]
+
+
+def toolchain_of(root: debian.DebianLock, locks: Mapping[str, lock.Lock], variants: Iterable[Variant]) -> Toolchain:
+    """The toolchain for some variants; ``locks`` are the toolchain locks by name (``any``, ``checks``, ``cu129`` …)."""
+    return Toolchain(
+        root=Import("root", "debian", tuple(material_of_deb(package) for package in root.packages)),
+        zig=_wheels("zig", locks["any"]),
+        checks=_wheels("checks", locks["checks"]),
+        cuda={v.cuda.version: _wheels(f"cuda-{v.cuda.version}", locks[v.name]) for v in variants if v.cuda},
+    )
+
+
+def _wheels(name: str, pinned: lock.Lock) -> Import:
+    # tools run on the build machine, whatever the target: always x86_64
+    return Import(name, "wheels", tuple(material_of_wheel(pin, file) for pin, file in lock.select(pinned, "x86_64")))
+
+
+def material_of_wheel(pin: lock.Pin, file: lock.LockedFile) -> Material:
+    """A locked wheel as a material, named by its package URL."""
+    uri = f"pkg:pypi/{pin.name}@{quote(pin.version)}?file_name={quote(file.filename)}"
+    return Material(pin.name, pin.version, uri, file.digest)
+
+
+def material_of_deb(package: debian.DebianPackage) -> Material:
+    """A locked Debian package as a material, named by its package URL."""
+    version = quote(package.version, safe="")
+    uri = f"pkg:deb/debian/{quote(package.name)}@{version}?arch={package.architecture}&distro=bookworm"
+    return Material(package.name, package.version, uri, package.digest)

@@ -1,0 +1,1 @@
+"""Wheels: their metadata and SBOM, and how they reach dist/."""

@@ -1,0 +1,245 @@
+"""The plan: from a project's native.toml and the variants to the graph of derivations that gives their wheels."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from millcert.errors import ConfigError
+from millcert.hermetic.derivation import Command, Import, Material, Node, Output
+from millcert.hermetic.native import Native, headers_of
+from millcert.hermetic.revision import Revision, version_of
+from millcert.hermetic.toolchain import Toolchain
+from millcert.model import Digest
+from millcert.store import Store
+from millcert.targets import Architecture, Targets, Variant
+from millcert.tree import Entry
+from millcert.wheel.metadata import WheelFacts, metadata_files
+
+__all__ = ["Plan", "PlannedWheel", "plan_wheels"]
+
+_STEPS = Path(__file__).parent / "steps"
+_PYTHON = "/usr/bin/python3.11"
+_ZIG = "/zig/ziglang/zig"
+_CACHE = {"ZIG_GLOBAL_CACHE_DIR": "/tmp/zig", "ZIG_LOCAL_CACHE_DIR": "/tmp/zig"}  # noqa: S108 - the sandbox's own
+
+
+@dataclass(frozen=True)
+class PlannedWheel:
+    """A wheel of the plan: the node that packs it, the node that checks it, and what it is made from."""
+
+    variant: str
+    architecture: str
+    node: str
+    check: str
+    filename: str
+    version: str
+    sbom: bytes
+    materials: tuple[Material, ...]
+
+
+@dataclass
+class Plan:
+    """Nodes in an order in which each comes after what it needs, and the wheels they give."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    wheels: list[PlannedWheel] = field(default_factory=list)
+
+    def add(self, node: Node) -> Output:
+        """Add a node once; a second one of that name must be equal."""
+        before = self.nodes.setdefault(node.name, node)
+        if before != node:
+            raise ConfigError("two different steps of one name", step=node.name)
+        return Output(node.name)
+
+    def materials(self, name: str) -> tuple[Material, ...]:
+        """Every pinned archive that a node depends on, however far up, each once, by its address."""
+        seen: set[str] = set()
+        found: dict[str, Material] = {}
+        todo = [name]
+        while todo:
+            node = self.nodes[todo.pop()]
+            if node.name in seen:
+                continue
+            seen.add(node.name)
+            todo += node.needs
+            if isinstance(node, Import):
+                found |= {material.uri: material for material in node.materials}
+        return tuple(found[uri] for uri in sorted(found))
+
+
+def plan_wheels(
+    root: Path, targets: Targets, native: Native, toolchain: Toolchain, variants: Iterable[Variant],
+    architectures: Iterable[str], revision: Revision, store: Store,
+) -> Plan:  # fmt: skip
+    """Plan the wheels of some variants; sources are put into the store, nothing is run."""
+    wanted = set(architectures)
+    plan = Plan()
+    planner = _Planner(plan, root, native, toolchain, store)
+    for variant in variants:
+        fatbin = planner.fatbin(variant) if variant.cuda else None
+        for name in variant.architectures:
+            if name in wanted:
+                library = planner.library(targets.architectures[name])
+                planner.wheel(targets, variant, targets.architectures[name], library, fatbin, revision)
+    return plan
+
+
+class _Planner:
+    def __init__(self, plan: Plan, root: Path, native: Native, toolchain: Toolchain, store: Store) -> None:
+        self._plan, self._root, self._native, self._toolchain, self._store = plan, root, native, toolchain, store
+        self._base = plan.add(toolchain.root)
+        self._zig = plan.add(toolchain.zig)
+        self._steps = self._tree({path.name: path for path in sorted(_STEPS.glob("*.py"))})
+        self._generated = [self._generate(index) for index in range(len(native.generate))]
+
+    # -- the native library
+
+    def library(self, target: Architecture) -> Output:
+        headers = self._plan.add(Command(
+            "python-headers", (_PYTHON, "/steps/python_headers.py"), self._base, {"/steps": self._steps},
+            ("include/Python.h", "include/pyconfig.h"),
+        ))  # fmt: skip
+        runtime = self._plan.add(Command(
+            f"runtime-{target.name}", (_PYTHON, "/steps/zig_runtime.py", _ZIG, target.zig_target), self._base,
+            {"/steps": self._steps, "/zig": self._zig}, (),
+        ))  # fmt: skip
+        objects = [self._object(target, item, headers) for item in self._native.translations(target.name)]
+        paths = [f"/objects/{index}/{name}" for index, (name, _) in enumerate(objects)]
+        emulation = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}[target.name]
+        output = f"/out/{Path(self._native.library).name}"
+        # the shell of the pinned root expands the library names in the order that their numbers keep
+        argv = (
+            _PYTHON, "/steps/link.py", _ZIG, "/runtime", output, "-m", emulation, "--build-id=none", "--eh-frame-hdr",
+            "-s", "-z", "now", "--gc-sections", "--exclude-libs", "ALL", *paths,
+        )  # fmt: skip
+        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/zig": self._zig, "/runtime": runtime}
+        inputs |= {f"/objects/{index}": made for index, (_, made) in enumerate(objects)}
+        return self._plan.add(Command(f"link-{target.name}", argv, self._base, inputs, (Path(output).name,), _CACHE))
+
+    def _object(self, target: Architecture, item: object, headers: Output) -> tuple[str, Output]:
+        from millcert.hermetic.native import Translation
+
+        assert isinstance(item, Translation)
+        files = [item.source, *headers_of(self._native.folder, item.source, self._native.include)]
+        includes = [f"-I/src/{path}" for path in self._native.include]
+        inputs: dict[str, Digest | Output] = {"/src": self._sources(files), "/zig": self._zig, "/python": headers}
+        for index, generated in enumerate(self._generated):
+            inputs[f"/generated/{index}"] = generated
+            includes.append(f"-I/generated/{index}")
+        argv = (
+            _ZIG, "c++", "-target", target.zig_target, *item.flags, "-fno-sanitize=undefined", *includes,
+            "-I/python/include", "-c", item.source, "-o", f"/out/{item.name}",
+        )  # fmt: skip
+        name = f"compile-{target.name}-{item.name}"
+        made = Command(name, argv, self._base, inputs, (item.name,), _CACHE, "/src")
+        return item.name, self._plan.add(made)
+
+    def _generate(self, index: int) -> Output:
+        made = self._native.generate[index]
+        inputs = {"/src": self._sources([made.script, *made.inputs]), }
+        argv = (_PYTHON, made.script, "/out")
+        return self._plan.add(Command(f"generate-{index}", argv, self._base, inputs, made.outputs, {}, "/src"))
+
+    # -- CUDA
+
+    def fatbin(self, variant: Variant) -> Output:
+        cuda, unit = variant.cuda, self._native.cuda
+        assert cuda is not None
+        if unit is None:
+            raise ConfigError("a CUDA variant needs a [cuda] table in native.toml", variant=variant.name)
+        compiler = self._plan.add(self._toolchain.cuda[cuda.version])
+        sources = self._sources([unit.source, *headers_of(self._native.folder, unit.source, unit.include)])
+        wanted = [("cubin", number, f"sm_{number}.cubin") for number in cuda.gpu]
+        wanted.append(("ptx", cuda.newest, f"compute_{cuda.newest}.ptx"))
+        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/cuda": compiler}
+        files = []
+        for kind, number, file in wanted:
+            argv = (
+                _PYTHON, "/steps/nvrtc.py", "/cuda", unit.source, kind, str(number), f"/out/{file}", *unit.flags,
+                *(f"--include-path=/src/{path}" for path in unit.include),
+            )  # fmt: skip
+            made = Command(
+                f"{kind}-{cuda.version}-{number}", argv, self._base,
+                {"/steps": self._steps, "/cuda": compiler, "/src": sources}, (file,), {}, "/src",
+            )  # fmt: skip
+            inputs[f"/kernels/{file}"] = self._plan.add(made)
+            files.append(f"/kernels/{file}/{file}")
+        argv = (_PYTHON, "/steps/fatbin.py", "/cuda", f"/out/{unit.install}", *files)
+        return self._plan.add(Command(f"fatbin-{variant.name}", argv, self._base, inputs, (unit.install,)))
+
+    # -- the wheel
+
+    def wheel(
+        self, targets: Targets, variant: Variant, target: Architecture, library: Output, fatbin: Output | None,
+        revision: Revision,
+    ) -> None:  # fmt: skip
+        tag = f"{targets.python_tag}-{targets.abi_tag}-{target.platform_tag}"
+        pyproject = tomllib.loads((self._native.folder / "pyproject.toml").read_text(encoding="utf-8"))
+        version = version_of(pyproject["project"]["version"], variant.name, revision)
+        made_from = {m.uri: m for node in (library, fatbin) if node for m in self._plan.materials(node.node)}
+        materials = tuple(made_from[uri] for uri in sorted(made_from))
+        facts = WheelFacts(targets.project, version, tag, variant, revision, materials)
+        meta = metadata_files(pyproject, self._native.folder, facts)
+        package = self._native.module.rpartition(".")[0].replace(".", "/")
+        inputs: dict[str, Digest | Output] = {
+            "/steps": self._steps,
+            "/python": self._python_tree(),
+            "/meta": self._bytes_tree(meta.files),
+            "/library": library,
+        }
+        pairs = ["/python=", "/meta=", f"/library={package}"]
+        for index, made in enumerate(self._native.generate):
+            if any(name.endswith(".pyi") for name in made.outputs):
+                stubs = Command(
+                    f"stubs-{index}", (_PYTHON, "/steps/stubs.py", "/generated"), self._base,
+                    {"/steps": self._steps, "/generated": self._generated[index]}, (),
+                )  # fmt: skip
+                inputs[f"/stubs/{index}"] = self._plan.add(stubs)
+                pairs.append(f"/stubs/{index}={package}")
+        if fatbin:
+            inputs["/cuda"] = fatbin
+            pairs.append("/cuda=")
+        filename = f"{targets.project}-{version}-{tag}.whl"
+        argv = (_PYTHON, "/steps/pack_wheel.py", f"/out/{filename}", meta.dist_info, *pairs)
+        clock = {"SOURCE_DATE_EPOCH": str(revision.time)}
+        name = f"wheel-{variant.name}-{target.name}"
+        packed = self._plan.add(Command(name, argv, self._base, inputs, (filename,), clock))
+        check = self._check(name, filename, target, packed)
+        self._plan.wheels.append(PlannedWheel(
+            variant.name, target.name, name, check, filename, version, meta.sbom, materials,
+        ))  # fmt: skip
+
+    def _check(self, name: str, filename: str, target: Architecture, packed: Output) -> str:
+        checks = self._plan.add(self._toolchain.checks)
+        argv = (_PYTHON, "/steps/check_wheel.py", f"/wheel/{filename}", target.platform_tag, "/out/report.json")
+        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/checks": checks, "/wheel": packed}
+        made = Command(f"check-{name}", argv, self._base, inputs, ("report.json",), {"PYTHONPATH": "/checks"})
+        return self._plan.add(made).node
+
+    # -- trees of sources
+
+    def _python_tree(self) -> Digest:
+        base = self._native.folder / self._native.python
+        kept = [path for path in sorted(base.rglob("*")) if path.is_file() and _is_source(path)]
+        return self._tree({path.relative_to(base).as_posix(): path for path in kept})
+
+    def _sources(self, files: Iterable[str]) -> Digest:
+        return self._tree({name: self._native.folder / name for name in files})
+
+    def _tree(self, files: Mapping[str, Path]) -> Digest:
+        entries = []
+        for name, path in sorted(files.items()):
+            entries.append(Entry(name, "file", self._store.ensure_file(path), path.stat().st_size))
+        return self._store.add_entries(entries)
+
+    def _bytes_tree(self, files: Mapping[str, bytes]) -> Digest:
+        entries = [Entry(name, "file", self._store.add_bytes(data), len(data)) for name, data in sorted(files.items())]
+        return self._store.add_entries(entries)
+
+
+def _is_source(path: Path) -> bool:
+    # what a contributor's own build leaves beside the sources is not part of a release
+    return "__pycache__" not in path.parts and path.suffix not in (".so", ".pyc") and path.name not in ("_core.pyi", "_build.json")
