@@ -15,7 +15,7 @@ from typing import Protocol
 import requests
 
 from millcert.errors import DiskFullError, FetchError, HashMismatchError
-from millcert.index.transport import InsecureAddressError, OversizeError, Transport, UnavailableError, redacted
+from millcert.index.transport import AbsentError, OversizeError, Transport, UnavailableError, redacted
 from millcert.model import Digest, chunks_of
 from millcert.store import Store
 
@@ -91,15 +91,24 @@ def download(
             return
         resumed = partial.exists()
         address = item.address()
-        transport.retrying(lambda: _receive(item, address, partial, transport, progress, stop))
         try:
-            _keep(item, partial, store, address)
+            _bring(item, address, partial, store, transport, progress, stop)
         except HashMismatchError:
             if not resumed:
                 raise
             # the bytes of the earlier run may be the wrong ones: once more from the start
-            transport.retrying(lambda: _receive(item, address, partial, transport, progress, stop))
-            _keep(item, partial, store, address)
+            _bring(item, address, partial, store, transport, progress, stop)
+
+
+def _bring(
+    item: Download, address: str, partial: Path, store: Store, transport: Transport, progress: Progress,
+    stop: threading.Event,
+) -> None:  # fmt: skip
+    try:
+        transport.retrying(lambda: _receive(item, address, partial, transport, progress, stop))
+    except AbsentError as error:
+        raise AbsentError(error.message, file=item.filename, **error.evidence) from error
+    _keep(item, partial, store, address)
 
 
 def _receive(

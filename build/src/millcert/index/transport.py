@@ -81,8 +81,10 @@ class Transport:
                     raise OversizeError("the answer is too long", address=redacted(address), limit=limit)
             declared = response.headers.get("Content-Length")
             encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-            if declared and not encoded and len(body) != int(declared):
-                raise UnavailableError("the answer was cut off", address=redacted(address), expected=declared, found=len(body))
+            if declared and not encoded and str(len(body)) != declared:
+                raise UnavailableError(
+                    "the answer was cut off", address=redacted(address), expected=declared, found=len(body)
+                )
             return bytes(body), response.headers.get("Content-Type", ""), str(response.url)
 
     def size(self, address: str) -> int:
@@ -150,7 +152,9 @@ class Transport:
                 fix="set pip's `cert` or SSL_CERT_FILE to the certificate authority's bundle",
             ) from error  # fmt: skip
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise UnavailableError("the server cannot be reached", address=redacted(address), reason=_cause(error)) from error
+            raise UnavailableError(
+                "the server cannot be reached", address=redacted(address), reason=_cause(error)
+            ) from error
         except (requests.RequestException, ValueError) as error:
             raise FetchError("the request cannot be made", address=redacted(address), reason=_cause(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -15,7 +16,7 @@ from millcert.lock.requirements import Wanted
 from millcert.lock.resolver import Resolution
 from millcert.lock.selection import Target, best_file
 from millcert.model import Digest
-from millcert.names import NormalizedName
+from millcert.names import NormalizedName, normalize
 
 __all__ = ["assemble", "by_index"]
 
@@ -69,18 +70,16 @@ def _files(
     if best_file(candidates, targets[0]) is None:
         others = ", ".join(file.filename for file in page.files if f"-{resolution.version}" in file.filename)
         raise LockError(
-            "the index has no wheel for the target; a source distribution is never locked", **evidence, files=others[:400]
-        )
+            "the index has no wheel for the target; a source distribution is never locked",
+            **evidence, files=others[:400],
+        )  # fmt: skip
     for file in chosen:
         if listed[file.filename].yanked:
             raise LockError(
                 "a yanked file", **evidence, file=file.filename,
                 fix=f"`millcert lock --upgrade-package {resolution.name}`, or ask for another version",
             )  # fmt: skip
-    measured = {
-        file if file.size >= 0 else LockedFile(file.filename, file.digest, size(listed[file.filename])) for file in chosen
-    }
-    return tuple(sorted(measured))
+    return tuple(sorted(replace(file, size=size(listed[file.filename])) if file.size < 0 else file for file in chosen))
 
 
 def _is_wheel_of(file: IndexFile, resolution: Resolution) -> bool:
@@ -88,7 +87,7 @@ def _is_wheel_of(file: IndexFile, resolution: Resolution) -> bool:
         return False
     try:
         name, version, _, _ = parse_wheel_filename(file.filename)
-        return (name, version) == (resolution.name, Version(resolution.version))
+        return normalize(name) == resolution.name and version == Version(resolution.version)
     except (InvalidWheelFilename, InvalidVersion):
         return False  # old or broken names that no installer accepts either
 

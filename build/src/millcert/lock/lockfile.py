@@ -158,7 +158,8 @@ def _parse_block(block: list[str], path: Path, number: int) -> Pin:
             via.append(match["via"])
         else:
             raise LockError("a line that no lock has", file=path, line=number + offset, found=line.strip()[:120])
-    pin = Pin(_name(head["name"], path, number), head["version"], "".join(indexes[:1]), tuple(sorted(files)), tuple(via))
+    name = _name(head["name"], path, number)
+    pin = Pin(name, head["version"], "".join(indexes[:1]), tuple(sorted(files)), tuple(via))
     _check_pin(pin, hashes, indexes, path, number, more)
     return pin
 

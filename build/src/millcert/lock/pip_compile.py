@@ -22,12 +22,13 @@ def main(arguments: list[str]) -> None:
     """First argument: the target as JSON (``version``, ``platforms``, ``markers``); the rest is pip-compile's."""
     target = json.loads(arguments[0])
     version = tuple(target["version"])
+    abi = f"cp{version[0]}{version[1]}"
     target_python = TargetPython(
-        platforms=target["platforms"], py_version_info=version, abis=[f"cp{version[0]}{version[1]}"], implementation="cp"
+        platforms=target["platforms"], py_version_info=version, abis=[abi], implementation="cp"
     )
     _override(RequirementCommand, "_build_package_finder", target_python=target_python)
     _override(RequirementCommand, "make_resolver", py_version_info=version)
-    markers.default_environment = lambda: dict(target["markers"])
+    markers.default_environment = target["markers"].copy
 
     from piptools.scripts.compile import cli
 

@@ -30,16 +30,14 @@ class LockSource:
 
 
 def find_sources(folder: Path, wanted: tuple[str, ...]) -> list[LockSource]:
-    """The locks that ``wanted`` names (``purpose`` or ``purpose/variant``), or all of them; UsageError for an unknown."""
+    """The locks that ``wanted`` names (``purpose`` or ``purpose/variant``), or all; UsageError for an unknown one."""
     known = sorted(_source(path) for path in folder.glob("*/*.in"))
     if not wanted:
         return known
     chosen = [source for source in known if source.label in wanted or source.purpose in wanted]
     labels = {source.label for source in chosen} | {source.purpose for source in chosen}
     if unknown := sorted(set(wanted) - labels):
-        raise UsageError(
-            "there is no such lock", found=unknown[0], known=", ".join(source.label for source in known)
-        )
+        raise UsageError("there is no such lock", found=unknown[0], known=", ".join(source.label for source in known))
     return chosen
 
 
@@ -56,7 +54,7 @@ def targets_of(source: LockSource, purposes: bytes) -> tuple[Target, ...]:
         fields = {**tables["default"], **tables.get(source.purpose, {}), **tables.get(source.label, {})}
         return _targets(fields)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError("lockfiles/purposes.toml is not what it should be", lock=source.label, reason=error) from error
+        raise ConfigError("purposes.toml is not what it should be", lock=source.label, reason=error) from error
 
 
 def _targets(fields: Mapping[str, object]) -> tuple[Target, ...]:

@@ -74,9 +74,10 @@ class Relocker:
         wanted = read_requirements(source.requirements, self.folder.parent)
         resolved: dict[str, list[Resolution]] = {}
         for index, group in by_index(wanted, self.namespaces).items():
-            resolved[index] = resolve(group, previous, targets[0], index=index, configuration=self.client.configuration)
+            configuration = self.client.configuration
+            resolved[index] = resolve(group, previous, targets[0], index=index, configuration=configuration)
         pins = assemble(resolved, wanted, targets, self.namespaces, self.client.page, self._size)
-        return render_lock(pins, f"{source.label}: made by `millcert lock {source.label}` from {source.requirements.name}.")
+        return render_lock(pins, f"Made by `millcert lock {source.label}` from {source.requirements.name}.")
 
     def _size(self, file: IndexFile) -> int:
         return self.client.transport.size(file.url)

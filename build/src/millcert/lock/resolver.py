@@ -19,7 +19,7 @@ from millcert.names import NormalizedName, normalize
 
 __all__ = ["Resolution", "isolated", "parse_resolution", "resolve"]
 
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_KEPT = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _OPTIONS = (
     "--quiet", "--no-config", "--no-header", "--annotate", "--strip-extras", "--allow-unsafe", "--no-emit-index-url",
