@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from millcert.errors import LockError
 from millcert.index.client import IndexClient
@@ -18,7 +19,9 @@ from millcert.lock.requirements import read_requirements
 from millcert.lock.resolver import Resolution, resolve
 from millcert.names import NormalizedName
 
-__all__ = ["Outcome", "Relocker", "Upgrade", "write_atomically"]
+__all__ = ["Move", "Outcome", "Relocker", "Upgrade", "moves", "refuse_change", "write_atomically"]
+
+Move = tuple[str, str | None, str | None]  # a name, its version before and after
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Outcome:
 
     source: LockSource
     changed: bool
-    moves: tuple[tuple[NormalizedName, str | None, str | None], ...]
+    moves: tuple[Move, ...]
 
 
 class Relocker:
@@ -56,18 +59,13 @@ class Relocker:
         """One lock made anew. With ``check`` nothing is written and a lock that would change is a LockError."""
         old = _existing(source)
         data = self._make(source, upgrade.keeps(old))
-        new = parse_lock(data, source.lock)
-        moves = _moves(old, new)
+        moved = moves(_versions(old), _versions(parse_lock(data, source.lock)))
         changed = not source.lock.exists() or source.lock.read_bytes() != data
         if check and changed:
-            raise LockError(
-                "the lock is not what its requirements and indexes give",
-                file=source.lock, changes=", ".join(f"{n} {a} -> {b}" for n, a, b in moves) or "text only",
-                fix=f"run `millcert lock {source.label}` and commit the result",
-            )  # fmt: skip
+            refuse_change(source, moved)
         if changed:
             write_atomically(source.lock, data)
-        return Outcome(source, changed, moves)
+        return Outcome(source, changed, moved)
 
     def _make(self, source: LockSource, previous: Mapping[NormalizedName, str]) -> bytes:
         targets = targets_of(source, (self.folder / "purposes.toml").read_bytes())
@@ -90,11 +88,23 @@ def _existing(source: LockSource) -> Lock | None:
         return None  # a broken lock gives no preferences; the new one replaces it
 
 
-def _moves(old: Lock | None, new: Lock) -> tuple[tuple[NormalizedName, str | None, str | None], ...]:
-    before = {pin.name: pin.version for pin in old.pins} if old else {}
-    after = {pin.name: pin.version for pin in new.pins}
+def _versions(lock: Lock | None) -> dict[str, str]:
+    return {pin.name: pin.version for pin in lock.pins} if lock else {}
+
+
+def moves(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Move, ...]:
+    """What changed between two sets of versions, by name."""
     names = sorted(before.keys() | after.keys())
     return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
+
+
+def refuse_change(source: LockSource, moved: Sequence[Move]) -> NoReturn:
+    """Raise the LockError of a lock that no longer is what its requirements give."""
+    raise LockError(
+        "the lock is not what its requirements and indexes give",
+        file=source.lock, changes=", ".join(f"{n} {a} -> {b}" for n, a, b in moved) or "text only",
+        fix=f"run `millcert lock {source.label}` and commit the result",
+    )  # fmt: skip
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -91,7 +91,7 @@ def parse_resolution(text: str) -> list[Resolution]:
             via = match["via"]
             if via and not via.startswith("-r "):
                 found[-1][2].append(normalize(via))
-        elif line.strip():
+        elif line.strip() and not line.startswith("# "):
             raise LockError("the resolver chose something that is not a name and a version", found=line[:120])
     return [Resolution(normalize(name), version, tuple(via)) for name, version, via in found]
 
