@@ -131,7 +131,9 @@ class _Reader:
         self._read: set[str] = set()
 
     def error(self, key: str, found: str, expected: str) -> ConfigError:
-        return ConfigError("targets file: wrong value", file=self._path, key=self._prefix + key, found=found, expected=expected)
+        return ConfigError(
+            "targets file: wrong value", file=self._path, key=self._prefix + key, found=found, expected=expected
+        )
 
     def has(self, key: str) -> bool:
         return key in self._table

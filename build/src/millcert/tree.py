@@ -54,6 +54,16 @@ class Tree:
         ordered = sorted(self.entries, key=lambda entry: entry.path)
         return canonical_json({"tree": 1, "entries": [entry.as_dict() for entry in ordered]})
 
+    def folders(self) -> set[str]:
+        """Every folder of the tree; those with something in them have no entry of their own."""
+        found = {entry.path for entry in self.entries if entry.kind == "folder"}
+        for entry in self.entries:
+            parent = entry.path.rpartition("/")[0]
+            while parent and parent not in found:
+                found.add(parent)
+                parent = parent.rpartition("/")[0]
+        return found
+
     def file(self, path: str) -> Entry:
         """The file at a path; StoreError where the tree has none."""
         for entry in self.entries:
@@ -107,7 +117,7 @@ def scan_tree(folder: Path) -> Iterator[Entry]:
             relative = path.relative_to(folder).as_posix()
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
-                yield Entry(relative, "link", target=_link_target(relative, os.readlink(path)))
+                yield Entry(relative, "link", target=_link_target(relative, str(path.readlink())))
             elif stat.S_ISDIR(mode):
                 yield Entry(relative, "folder")
             elif not stat.S_ISREG(mode):

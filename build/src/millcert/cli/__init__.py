@@ -34,8 +34,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"millcert.cli.{_COMMANDS[cmd_name][0]}")
-        return next(command for command in module.commands if command.name == cmd_name)
+        commands: list[click.Command] = importlib.import_module(f"millcert.cli.{_COMMANDS[cmd_name][0]}").commands
+        return next(command for command in commands if command.name == cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

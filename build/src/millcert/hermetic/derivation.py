@@ -42,7 +42,9 @@ class Import:
 
     def key(self) -> Digest:
         """The cache key: kind, and the digests in order."""
-        return digest_of(canonical_json({"import": 1, "kind": self.kind, "archives": [m.digest for m in self.materials]}))
+        return digest_of(
+            canonical_json({"import": 1, "kind": self.kind, "archives": [m.digest for m in self.materials]})
+        )
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,7 @@ class Command:
     def description(self, outputs: Mapping[str, Digest]) -> dict[str, object]:
         """The whole step as plain data."""
         inputs = {
-            path: outputs[source.node] if isinstance(source, Output) else source
-            for path, source in self.inputs.items()
+            path: outputs[source.node] if isinstance(source, Output) else source for path, source in self.inputs.items()
         }
         return {
             "derivation": 1,

@@ -45,7 +45,9 @@ def _git(root: Path, *args: str) -> str:
     except FileNotFoundError:
         raise ConfigError("git is not installed", fix="apt-get install git") from None
     except subprocess.CalledProcessError as error:
-        raise ConfigError("the project is not a git checkout with a commit", folder=root, git=error.stderr.strip()) from error
+        raise ConfigError(
+            "the project is not a git checkout with a commit", folder=root, git=error.stderr.strip()
+        ) from error
     return result.stdout.strip()
 
 

@@ -7,6 +7,7 @@
 """
 
 from millcert.keys.authority import (
+    DEFAULT_LIFETIMES,
     TOP_ROLES,
     Lifetimes,
     Role,
@@ -20,6 +21,7 @@ from millcert.keys.authority import (
     remove_key,
     renew,
     role_of,
+    set_threshold,
     variant_role,
 )
 from millcert.keys.draft import Draft, read_draft, write_draft
@@ -28,6 +30,7 @@ from millcert.keys.keyfile import KeyDocument, create_key, external_key, read_ke
 from millcert.keys.signer import Secrets, open_signer
 
 __all__ = [
+    "DEFAULT_LIFETIMES",
     "TOP_ROLES",
     "CeremonyError",
     "Draft",
@@ -52,6 +55,7 @@ __all__ = [
     "remove_key",
     "renew",
     "role_of",
+    "set_threshold",
     "token_key",
     "variant_role",
     "write_draft",

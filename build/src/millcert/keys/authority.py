@@ -36,6 +36,7 @@ from millcert.errors import UsageError
 from millcert.keys.errors import CeremonyError
 
 __all__ = [
+    "DEFAULT_LIFETIMES",
     "TOP_ROLES",
     "Lifetimes",
     "Role",
@@ -49,6 +50,7 @@ __all__ = [
     "remove_key",
     "renew",
     "role_of",
+    "set_threshold",
     "variant_role",
 ]
 
@@ -72,6 +74,9 @@ class Lifetimes:
         if role in TOP_ROLES:
             return {"root": self.root, "targets": self.targets, "snapshot": self.snapshot}.get(role, self.timestamp)
         return self.pages if _PAGES in role else self.targets
+
+
+DEFAULT_LIFETIMES = Lifetimes()
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,12 @@ def remove_key(delegator: Root | Targets, role: str, keyid: str) -> None:
         delegator.revoke_key(keyid)
     else:
         delegator.revoke_key(keyid, _member(delegator, role))
+
+
+def set_threshold(delegator: Root | Targets, role: str, threshold: int) -> None:
+    """Change how many keys of a role must sign, in place; CeremonyError where the keys cannot meet it."""
+    Role(role_of(delegator, role).keys, threshold)
+    delegator.get_delegated_role(_member(delegator, role)).threshold = threshold
 
 
 def renew(metadata: Metadata[T], role: str, now: datetime, lifetimes: Lifetimes) -> Metadata[T]:

@@ -114,7 +114,7 @@ def read_draft(path: Path) -> Draft:
         base = {str(name): int(version) for name, version in fields["base"].items()}
         if not metadata.keys() == signers.keys() == base.keys():
             raise ValueError("roles without signers, or without a base version")
-        views = {str(view): str(source) for view, source in fields["views"].items()}
+        views = {str(view): str(source) for view, source in fields["views"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DeserializationError, MillcertError) as error:
         raise CeremonyError("not a draft", file=path, reason=error) from error
     return Draft(metadata, base, signers, views)
@@ -125,7 +125,7 @@ def write_draft(draft: Draft, path: Path) -> None:
     fields = {
         "format": _FORMAT,
         "base": draft.base,
-        "views": draft.views,
+        "views": list(draft.views.items()),  # in order: a page before those that need it
         "metadata": {name: document.to_dict() for name, document in draft.metadata.items()},
         "signers": {name: [_role_fields(role) for role in roles] for name, roles in draft.signers.items()},
     }

@@ -71,7 +71,7 @@ def arguments(step: Step) -> list[str]:
     ]  # fmt: skip
     for entry in sorted(step.root.iterdir()):
         if entry.is_symlink():
-            args += ["--symlink", os.readlink(entry), f"/{entry.name}"]
+            args += ["--symlink", str(entry.readlink()), f"/{entry.name}"]
         elif entry.is_dir() and entry.name not in ("proc", "dev", "tmp", "out"):
             args += ["--ro-bind", str(entry), f"/{entry.name}"]
     args += ["--proc", "/proc", "--dir", "/dev", "--symlink", "/proc/self/fd", "/dev/fd"]

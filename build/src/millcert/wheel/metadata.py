@@ -47,7 +47,9 @@ def metadata_files(pyproject: Mapping[str, Any], folder: Path, facts: WheelFacts
     try:
         metadata = StandardMetadata.from_pyproject(dict(pyproject), folder)
     except ConfigurationError as error:
-        raise ConfigError("pyproject.toml: wrong project table", file=folder / "pyproject.toml", reason=error) from error
+        raise ConfigError(
+            "pyproject.toml: wrong project table", file=folder / "pyproject.toml", reason=error
+        ) from error
     metadata.version = Version(facts.version)
     requirements = sorted(str(requirement) for requirement in metadata.dependencies)
     if facts.variant.cuda:

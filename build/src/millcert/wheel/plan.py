@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from millcert.errors import ConfigError
+from millcert.hermetic import steps
 from millcert.hermetic.derivation import Command, Import, Material, Node, Output
-from millcert.hermetic.native import Native, headers_of
+from millcert.hermetic.native import Native, Translation, headers_of
 from millcert.hermetic.revision import Revision, version_of
 from millcert.hermetic.toolchain import Toolchain
 from millcert.model import Digest
@@ -20,7 +21,7 @@ from millcert.wheel.metadata import WheelFacts, metadata_files
 
 __all__ = ["Plan", "PlannedWheel", "plan_wheels"]
 
-_STEPS = Path(__file__).parent / "steps"
+_STEPS = Path(steps.__file__).parent
 _PYTHON = "/usr/bin/python3.11"
 _ZIG = "/zig/ziglang/zig"
 _CACHE = {"ZIG_GLOBAL_CACHE_DIR": "/tmp/zig", "ZIG_LOCAL_CACHE_DIR": "/tmp/zig"}  # noqa: S108 - the sandbox's own
@@ -71,13 +72,13 @@ class Plan:
 
 
 def plan_wheels(
-    root: Path, targets: Targets, native: Native, toolchain: Toolchain, variants: Iterable[Variant],
+    targets: Targets, native: Native, toolchain: Toolchain, variants: Iterable[Variant],
     architectures: Iterable[str], revision: Revision, store: Store,
 ) -> Plan:  # fmt: skip
     """Plan the wheels of some variants; sources are put into the store, nothing is run."""
     wanted = set(architectures)
     plan = Plan()
-    planner = _Planner(plan, root, native, toolchain, store)
+    planner = _Planner(plan, native, toolchain, store)
     for variant in variants:
         fatbin = planner.fatbin(variant) if variant.cuda else None
         for name in variant.architectures:
@@ -88,8 +89,8 @@ def plan_wheels(
 
 
 class _Planner:
-    def __init__(self, plan: Plan, root: Path, native: Native, toolchain: Toolchain, store: Store) -> None:
-        self._plan, self._root, self._native, self._toolchain, self._store = plan, root, native, toolchain, store
+    def __init__(self, plan: Plan, native: Native, toolchain: Toolchain, store: Store) -> None:
+        self._plan, self._native, self._toolchain, self._store = plan, native, toolchain, store
         self._base = plan.add(toolchain.root)
         self._zig = plan.add(toolchain.zig)
         self._steps = self._tree({path.name: path for path in sorted(_STEPS.glob("*.py"))})
@@ -110,7 +111,6 @@ class _Planner:
         paths = [f"/objects/{index}/{name}" for index, (name, _) in enumerate(objects)]
         emulation = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}[target.name]
         output = f"/out/{Path(self._native.library).name}"
-        # the shell of the pinned root expands the library names in the order that their numbers keep
         argv = (
             _PYTHON, "/steps/link.py", _ZIG, "/runtime", output, "-m", emulation, "--build-id=none", "--eh-frame-hdr",
             "-s", "-z", "now", "--gc-sections", "--exclude-libs", "ALL", *paths,
@@ -119,10 +119,7 @@ class _Planner:
         inputs |= {f"/objects/{index}": made for index, (_, made) in enumerate(objects)}
         return self._plan.add(Command(f"link-{target.name}", argv, self._base, inputs, (Path(output).name,), _CACHE))
 
-    def _object(self, target: Architecture, item: object, headers: Output) -> tuple[str, Output]:
-        from millcert.hermetic.native import Translation
-
-        assert isinstance(item, Translation)
+    def _object(self, target: Architecture, item: Translation, headers: Output) -> tuple[str, Output]:
         files = [item.source, *headers_of(self._native.folder, item.source, self._native.include)]
         includes = [f"-I/src/{path}" for path in self._native.include]
         inputs: dict[str, Digest | Output] = {"/src": self._sources(files), "/zig": self._zig, "/python": headers}
@@ -139,7 +136,7 @@ class _Planner:
 
     def _generate(self, index: int) -> Output:
         made = self._native.generate[index]
-        inputs = {"/src": self._sources([made.script, *made.inputs]), }
+        inputs = {"/src": self._sources([made.script, *made.inputs])}
         argv = (_PYTHON, made.script, "/out")
         return self._plan.add(Command(f"generate-{index}", argv, self._base, inputs, made.outputs, {}, "/src"))
 
@@ -242,4 +239,5 @@ class _Planner:
 
 def _is_source(path: Path) -> bool:
     # what a contributor's own build leaves beside the sources is not part of a release
-    return "__pycache__" not in path.parts and path.suffix not in (".so", ".pyc") and path.name not in ("_core.pyi", "_build.json")
+    built = "__pycache__" in path.parts or path.suffix in (".so", ".pyc")
+    return not built and path.name not in ("_core.pyi", "_build.json")

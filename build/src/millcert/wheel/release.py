@@ -10,7 +10,7 @@ from pathlib import Path
 
 from millcert.errors import DiskFullError
 from millcert.hermetic.build import Built
-from millcert.hermetic.plan import PlannedWheel
+from millcert.wheel.plan import PlannedWheel
 from millcert.model import Digest
 from millcert.store import Store
 
@@ -54,7 +54,9 @@ def place(path: Path, data: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError("no space is left; the file was not written", file=path, fix="free some space and run again") from error
+            raise DiskFullError(
+                "no space is left; the file was not written", file=path, fix="free some space and run again"
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

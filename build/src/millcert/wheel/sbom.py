@@ -42,6 +42,11 @@ def _component(material: Material) -> Component:
     # build tools are listed as excluded: they made the wheel and are not in it
     scope = ComponentScope.REQUIRED if material.name in _COMPILED_IN else ComponentScope.EXCLUDED
     return Component(
-        name=material.name, version=material.version, type=ComponentType.LIBRARY, bom_ref=material.uri,
-        purl=PackageURL.from_string(material.uri), scope=scope, hashes=[HashType(alg=HashAlgorithm.SHA_256, content=material.digest)],
-    )  # fmt: skip
+        name=material.name,
+        version=material.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=material.uri,
+        purl=PackageURL.from_string(material.uri),
+        scope=scope,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=material.digest)],
+    )

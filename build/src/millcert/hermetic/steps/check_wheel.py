@@ -1,4 +1,4 @@
-"""Runs in the sandbox: what auditwheel and abi3audit say of a wheel, as a report; fails where they disagree with its name.
+"""Runs in the sandbox: what auditwheel and abi3audit say of a wheel; fails where they disagree with its name.
 
 Usage: check_wheel.py WHEEL PLATFORM_TAG REPORT.
 """

@@ -21,7 +21,10 @@ def main() -> None:
         data, architecture = file.read_bytes(), file.stem.partition("_")[2].encode()
         if file.suffix == ".ptx":
             data += b"\0"  # nvFatbin takes PTX as a C string, its end counted
-            check(library, library.nvFatbinAddPTX(handle, data, ctypes.c_size_t(len(data)), architecture, b"kernels", None))
+            check(
+                library,
+                library.nvFatbinAddPTX(handle, data, ctypes.c_size_t(len(data)), architecture, b"kernels", None),
+            )
         else:
             check(library, library.nvFatbinAddCubin(handle, data, ctypes.c_size_t(len(data)), architecture, b"kernels"))
     size = ctypes.c_size_t()

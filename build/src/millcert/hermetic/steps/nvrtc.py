@@ -27,7 +27,10 @@ def main() -> None:
     options = [f"--gpu-architecture={name}", *options, *(f"--include-path={path}" for path in includes)]
     program = ctypes.c_void_p()
     text = pathlib.Path(source).read_bytes()
-    check(library, library.nvrtcCreateProgram(ctypes.byref(program), text, pathlib.Path(source).name.encode(), 0, None, None))
+    check(
+        library,
+        library.nvrtcCreateProgram(ctypes.byref(program), text, pathlib.Path(source).name.encode(), 0, None, None),
+    )
     encoded = [option.encode() for option in options]
     status = library.nvrtcCompileProgram(program, len(encoded), (ctypes.c_char_p * len(encoded))(*encoded))
     log = fetch(library, program, "ProgramLog").rstrip(b"\0").decode()

@@ -26,7 +26,8 @@ def main() -> None:
     record = f"{dist_info}/RECORD"
     # the metadata comes last, as PEP 427 recommends, so that it can be changed without rewriting the rest
     order = sorted(members, key=lambda name: (name.startswith(f"{dist_info}/"), name))
-    moment = time.gmtime(max(int(os.environ["SOURCE_DATE_EPOCH"]), 315532800))[:6]  # a zip knows no time before 1980
+    clock = time.gmtime(max(int(os.environ["SOURCE_DATE_EPOCH"]), 315532800))  # a zip knows no time before 1980
+    moment = (clock.tm_year, clock.tm_mon, clock.tm_mday, clock.tm_hour, clock.tm_min, clock.tm_sec)
     lines = []
     with zipfile.ZipFile(output, "x", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in order:
@@ -42,7 +43,7 @@ def quoted(name: str) -> str:
     return '"{}"'.format(name.replace('"', '""')) if any(c in name for c in ',"\n') else name
 
 
-def add(archive: zipfile.ZipFile, name: str, data: bytes, moment: tuple[int, ...]) -> None:
+def add(archive: zipfile.ZipFile, name: str, data: bytes, moment: tuple[int, int, int, int, int, int]) -> None:
     info = zipfile.ZipInfo(name, moment)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.create_system = 3

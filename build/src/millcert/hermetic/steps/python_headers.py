@@ -10,5 +10,5 @@ import shutil
 HEADERS = pathlib.Path("/usr/include/python3.11")
 CONFIG = pathlib.Path("/usr/include/x86_64-linux-gnu/python3.11/pyconfig.h")
 
-shutil.copytree(HEADERS, "/out/include", symlinks=False)
+shutil.copytree(HEADERS, "/out/include", copy_function=shutil.copyfile)
 shutil.copyfile(CONFIG, "/out/include/pyconfig.h")

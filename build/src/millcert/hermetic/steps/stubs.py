@@ -1,4 +1,7 @@
-"""Runs in the sandbox: the type stubs among generated files, which ship beside the module. Usage: stubs.py GENERATED."""
+"""Runs in the sandbox: the type stubs among generated files, which ship beside the module.
+
+Usage: stubs.py GENERATED.
+"""
 
 import pathlib
 import shutil

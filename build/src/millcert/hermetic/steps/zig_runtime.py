@@ -22,12 +22,26 @@ def main() -> None:
     work = pathlib.Path("/tmp/runtime")  # noqa: S108 - the sandbox's own private /tmp
     work.mkdir()
     (work / "probe.cpp").write_text(PROBE)
-    command = [zig, "c++", "-target", target, "-O3", "-fPIC", "-fno-sanitize=undefined", "-shared", "probe.cpp", "-o", "probe.so"]
+    command = [
+        zig,
+        "c++",
+        "-target",
+        target,
+        "-O3",
+        "-fPIC",
+        "-fno-sanitize=undefined",
+        "-shared",
+        "probe.cpp",
+        "-o",
+        "probe.so",
+    ]
     caches = {"ZIG_GLOBAL_CACHE_DIR": "/tmp/runtime/cache", "ZIG_LOCAL_CACHE_DIR": "/tmp/runtime/cache"}
-    result = subprocess.run(command, cwd=work, capture_output=True, text=True, env={**os.environ, **caches, "ZIG_VERBOSE_LINK": "1"})
+    result = subprocess.run(
+        command, cwd=work, capture_output=True, text=True, env={**os.environ, **caches, "ZIG_VERBOSE_LINK": "1"}
+    )
     if result.returncode:
         sys.exit(result.stderr)
-    link = next(line for line in result.stderr.splitlines() if line.startswith("ld.lld"))
+    link = next(line for line in result.stderr.splitlines() if line.startswith("ld.lld") and " -o probe.so " in line)
     libraries = [word for word in link.split() if word.endswith(".a") or ".so." in word]
     for position, library in enumerate(libraries):
         # the number keeps the order in which zig itself names them to the linker

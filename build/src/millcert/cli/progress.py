@@ -1,0 +1,99 @@
+"""Progress on standard error: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TransferSpeedColumn as Speed
+
+from millcert.cli.console import messages
+from millcert.hermetic.build import Built
+
+__all__ = ["BuildProgress", "FetchProgress"]
+
+
+class FetchProgress:
+    """Bytes of pinned files as they arrive; says nothing when the store has them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: dict[str, tuple[int, int]] = {}
+        self._missing: set[str] = set()
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), Speed())
+        self._live = Progress(*columns, console=messages(), transient=True)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._live.stop()
+            if kind is None:
+                total = sum(self._files[name][1] for name in self._missing)
+                messages().print(f"fetched {len(self._missing)} files, {total / 1e6:.1f} MB, every one checked")
+
+    def __call__(self, filename: str, received: int, size: int) -> None:
+        with self._lock:
+            self._files[filename] = (received, size)
+            if received >= size and filename not in self._missing:
+                return
+            self._missing.add(filename)
+            if self._task is None:
+                messages().print("fetching pinned files")
+                self._task = self._live.add_task("fetch", total=None)
+                if messages().is_terminal:
+                    self._live.start()
+            have = sum(self._files[name][0] for name in self._missing)
+            self._live.update(self._task, completed=have, total=sum(self._files[name][1] for name in self._missing))
+
+
+class BuildProgress:
+    """Steps as they start and finish; a build that finds everything in the store prints nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._live = Progress(*columns, console=messages(), transient=True)
+        self._running: list[str] = []
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._live.stop()
+
+    def started(self, node: str) -> None:
+        """A step begins to run."""
+        with self._lock:
+            if self._task is None:
+                self._task = self._live.add_task("build", total=None)
+                if messages().is_terminal:
+                    self._live.start()
+            self._running.append(node)
+            self._show()
+
+    def finished(self, built: Built) -> None:
+        """A step has its output; only steps that ran are told of."""
+        with self._lock:
+            if built.cached or self._task is None:
+                return
+            if built.node in self._running:
+                self._running.remove(built.node)
+            self._live.advance(self._task)
+            self._show()
+            if not messages().is_terminal:
+                messages().print(f"{built.node}: {built.end - built.start:.1f} s", markup=False)
+
+    def _show(self) -> None:
+        assert self._task is not None
+        self._live.update(self._task, description=", ".join(self._running[-2:]) or "build")

@@ -1,0 +1,3 @@
+from sample._native import answer, total
+
+__all__ = ["answer", "total"]
