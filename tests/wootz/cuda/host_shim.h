@@ -1,0 +1,231 @@
+// CUDA's index variables, barriers and warp shuffles on one host thread, so that kernels run without a GPU.
+//
+// Every thread of a block is a fiber. They run one after another, in index order or reversed, and switch only at
+// barriers and shuffles, so a result that depends on the order betrays a missing barrier. A barrier that not all
+// threads reach, undefined on a GPU, is an error here.
+#pragma once
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+struct uint2 {
+  unsigned x, y;
+};
+struct uint3 {
+  unsigned x, y, z;
+};
+struct uint4 {
+  unsigned x, y, z, w;
+};
+
+namespace shim {
+
+enum class State { ready, at_block_barrier, at_warp_barrier, done };
+
+struct Fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+  uint3 index;
+  State state;
+  unsigned shuffles;
+};
+
+struct Warp {
+  std::uint64_t slots[2][32];
+};
+
+constexpr std::size_t stack_bytes = 128 * 1024;
+constexpr unsigned warp_lanes = 32;
+
+struct Block {
+  ucontext_t scheduler;
+  std::vector<Fiber> fibers;
+  std::vector<Warp> warps;
+  std::size_t running = 0;
+  void (*kernel)(void**) = nullptr;
+  void** arguments = nullptr;
+};
+inline Block block;
+
+}  // namespace shim
+
+inline uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace shim {
+
+inline void wait(State state) {
+  Fiber& fiber = block.fibers[block.running];
+  fiber.state = state;
+  swapcontext(&fiber.context, &block.scheduler);
+}
+
+inline void enter() {
+  block.kernel(block.arguments);
+  block.fibers[block.running].state = State::done;
+}
+
+inline void prepare(Fiber& fiber) {
+  if (!fiber.stack) fiber.stack.reset(new char[stack_bytes]);
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = stack_bytes;
+  fiber.context.uc_link = &block.scheduler;
+  makecontext(&fiber.context, enter, 0);
+  fiber.state = State::ready;
+  fiber.shuffles = 0;
+}
+
+inline void resume(std::size_t i) {
+  Fiber& fiber = block.fibers[i];
+  block.running = i;
+  threadIdx = fiber.index;
+  swapcontext(&block.scheduler, &fiber.context);
+}
+
+inline bool all(std::size_t from, std::size_t to, State state) {
+  for (std::size_t i = from; i < to; ++i)
+    if (block.fibers[i].state != state) return false;
+  return true;
+}
+
+inline void release(std::size_t from, std::size_t to) {
+  for (std::size_t i = from; i < to; ++i) block.fibers[i].state = State::ready;
+}
+
+// After every fiber has stopped: lets whole warps and the whole block past their barriers, or reports divergence.
+inline bool advance(std::size_t threads) {
+  if (all(0, threads, State::done)) return false;
+  if (all(0, threads, State::at_block_barrier)) {
+    release(0, threads);
+    return true;
+  }
+  bool moved = false;
+  for (std::size_t w = 0; w + warp_lanes <= threads; w += warp_lanes) {
+    if (!all(w, w + warp_lanes, State::at_warp_barrier)) continue;
+    release(w, w + warp_lanes);
+    moved = true;
+  }
+  if (!moved) throw std::runtime_error("divergence: some threads wait at a barrier that others do not reach");
+  return true;
+}
+
+inline void run_block(bool reversed) {
+  const std::size_t threads = std::size_t(blockDim.x) * blockDim.y * blockDim.z;
+  if (block.fibers.size() < threads) block.fibers.resize(threads);
+  block.warps.resize((threads + warp_lanes - 1) / warp_lanes);
+  for (std::size_t i = 0; i < threads; ++i) {
+    const unsigned t = static_cast<unsigned>(i);
+    block.fibers[i].index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+    prepare(block.fibers[i]);
+  }
+  do {
+    for (std::size_t k = 0; k < threads; ++k) {
+      const std::size_t i = reversed ? threads - 1 - k : k;
+      if (block.fibers[i].state == State::ready) resume(i);
+    }
+  } while (advance(threads));
+}
+
+inline void launch(void (*kernel)(void**), const unsigned* grid, const unsigned* threads, void** arguments,
+                   bool reversed) {
+  block.kernel = kernel;
+  block.arguments = arguments;
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {threads[0], threads[1], threads[2]};
+  for (unsigned z = 0; z < grid[2]; ++z)
+    for (unsigned y = 0; y < grid[1]; ++y)
+      for (unsigned x = 0; x < grid[0]; ++x) {
+        blockIdx = reversed ? uint3{grid[0] - 1 - x, grid[1] - 1 - y, grid[2] - 1 - z} : uint3{x, y, z};
+        run_block(reversed);
+      }
+}
+
+}  // namespace shim
+
+inline void __syncthreads() { shim::wait(shim::State::at_block_barrier); }
+
+// Whole warps only. Two sets of slots: a thread may deposit for the next shuffle before its neighbours have read this one's.
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int lanes) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t) && std::is_trivially_copyable_v<T>);
+  const std::size_t me = shim::block.running;
+  auto& slots = shim::block.warps[me / shim::warp_lanes].slots[shim::block.fibers[me].shuffles++ % 2];
+  std::memcpy(&slots[me % shim::warp_lanes], &value, sizeof(T));
+  shim::wait(shim::State::at_warp_barrier);
+  T other;
+  std::memcpy(&other, &slots[me % shim::warp_lanes ^ static_cast<unsigned>(lanes)], sizeof(T));
+  return other;
+}
+
+inline float __int_as_float(int bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// Storage formats, rounding to nearest even. A double is rounded once: through a float it could be rounded twice.
+struct __nv_bfloat16 {
+  std::uint16_t bits;
+};
+struct __half {
+  std::uint16_t bits;
+};
+
+namespace shim {
+
+// `x` rounded to `digits` significant bits, with exponents below `lowest` rounded to a multiple of 2^(lowest-digits).
+inline double round_to(double x, int digits, int lowest) {
+  if (x == 0 || !std::isfinite(x)) return x;
+  int exponent;
+  std::frexp(x, &exponent);
+  const int scale = digits - (exponent < lowest ? lowest : exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(x, scale)), -scale);
+}
+
+inline std::uint16_t top_half(float x) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<std::uint16_t>(bits >> 16);
+}
+
+}  // namespace shim
+
+inline __nv_bfloat16 __double2bfloat16(double x) {
+  if (std::isnan(x)) return {0x7fff};
+  return {shim::top_half(static_cast<float>(shim::round_to(x, 8, -125)))};
+}
+inline __nv_bfloat16 __float2bfloat16_rn(float x) { return __double2bfloat16(x); }
+inline float __bfloat162float(__nv_bfloat16 x) { return __int_as_float(static_cast<int>(std::uint32_t(x.bits) << 16)); }
+
+inline __half __double2half(double x) {
+  const std::uint16_t sign = std::signbit(x) ? 0x8000 : 0;
+  if (std::isnan(x)) return {0x7fff};
+  const double y = std::fabs(shim::round_to(x, 11, -13));
+  if (y >= 65536) return {static_cast<std::uint16_t>(sign | 0x7c00)};
+  if (y < std::ldexp(1.0, -14)) return {static_cast<std::uint16_t>(sign | int(std::ldexp(y, 24)))};
+  int exponent;
+  const double fraction = std::frexp(y, &exponent);
+  const int mantissa = static_cast<int>(std::ldexp(fraction, 11)) - 1024;
+  return {static_cast<std::uint16_t>(sign | (exponent + 14) << 10 | mantissa)};
+}
+inline __half __float2half_rn(float x) { return __double2half(x); }
+inline float __half2float(__half x) {
+  const int exponent = x.bits >> 10 & 31, mantissa = x.bits & 1023;
+  const float sign = x.bits & 0x8000 ? -1.0f : 1.0f;
+  if (exponent == 31) return mantissa ? NAN : sign * INFINITY;
+  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
+  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+}
