@@ -69,11 +69,11 @@ class Lifetimes:
     snapshot: timedelta = timedelta(days=7)
     timestamp: timedelta = timedelta(hours=36)
 
-    def of(self, role: str) -> timedelta:
-        """The lifetime of a role by its name."""
-        if role in TOP_ROLES:
-            return {"root": self.root, "targets": self.targets, "snapshot": self.snapshot}.get(role, self.timestamp)
-        return self.pages if _PAGES in role else self.targets
+    def expiry(self, role: str, now: datetime) -> datetime:
+        """When metadata of a role expires that is signed now, in whole seconds."""
+        tops = {"root": self.root, "targets": self.targets, "snapshot": self.snapshot, "timestamp": self.timestamp}
+        lifetime = tops.get(role, self.pages if _PAGES in role else self.targets)
+        return (now + lifetime).replace(microsecond=0)
 
 
 DEFAULT_LIFETIMES = Lifetimes()
@@ -144,7 +144,7 @@ def role_of(delegator: Root | Targets, role: str) -> Role:
 
 def new_root(roles: Mapping[str, Role], now: datetime, lifetimes: Lifetimes) -> Metadata[Root]:
     """The first root, unsigned, with the keys of the four top roles."""
-    root = Root(expires=_whole(now + lifetimes.root), consistent_snapshot=True)
+    root = Root(expires=lifetimes.expiry("root", now), consistent_snapshot=True)
     for name in TOP_ROLES:
         for key in roles[name].keys:
             root.add_key(key, name)
@@ -154,7 +154,7 @@ def new_root(roles: Mapping[str, Role], now: datetime, lifetimes: Lifetimes) -> 
 
 def new_targets(now: datetime, lifetimes: Lifetimes) -> Metadata[Targets]:
     """The first top-level targets, unsigned, which delegates nothing yet."""
-    return Metadata(Targets(expires=_whole(now + lifetimes.targets), delegations=Delegations({}, roles={})))
+    return Metadata(Targets(expires=lifetimes.expiry("targets", now), delegations=Delegations({}, roles={})))
 
 
 def delegate(
@@ -174,11 +174,11 @@ def delegate(
     for key in maintainers.keys:
         changed.signed.add_key(key, name)
     bins = SuccinctRoles([], publishers.threshold, bits, name + _PAGES)
-    role = Targets(expires=_whole(now + lifetimes.targets), delegations=Delegations({}, succinct_roles=bins))
+    role = Targets(expires=lifetimes.expiry(name, now), delegations=Delegations({}, succinct_roles=bins))
     for key in publishers.keys:
         role.add_key(key)
     documents = {"targets": changed, name: Metadata(role)}
-    return documents | {bin: Metadata(Targets(expires=_whole(now + lifetimes.pages))) for bin in bins.get_roles()}
+    return documents | {bin: Metadata(Targets(expires=lifetimes.expiry(bin, now))) for bin in bins.get_roles()}
 
 
 def add_key(delegator: Root | Targets, role: str, key: Key) -> None:
@@ -215,7 +215,7 @@ def renew(metadata: Metadata[T], role: str, now: datetime, lifetimes: Lifetimes)
     """A copy with the next version, a new expiry, and no signatures."""
     changed = Metadata(copy.deepcopy(metadata.signed))
     changed.signed.version += 1
-    changed.signed.expires = _whole(now + lifetimes.of(role))
+    changed.signed.expires = lifetimes.expiry(role, now)
     return changed
 
 
@@ -226,7 +226,3 @@ def _member(delegator: Root | Targets, role: str) -> str:
         if bins is not None and bins.name_prefix == role:
             return next(iter(bins.get_roles()))
     return role
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
