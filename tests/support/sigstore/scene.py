@@ -69,9 +69,7 @@ class Scene:
     def __init__(self, folder: Path, instance: Instance, *, name: str = WHEEL) -> None:
         self.instance = instance
         self.wheel = folder / name
-        self.wheel.write_bytes(b"a wheel's bytes, " * 64 + name.encode())
-        self.subject = Subject(name, digest_of(self.wheel.read_bytes()))
-        self.statement = self.state()
+        self.build(b"a wheel's bytes, " * 64 + name.encode())
         self.root_path = folder / "trusted_root.json"
         self.root_path.write_bytes(instance.trusted_root_json())
         self.policy = Policy((rule(instance),))
@@ -86,6 +84,12 @@ class Scene:
         document = json.loads(self.root_path.read_bytes())
         change(document)
         self.root_path.write_text(json.dumps(document))
+
+    def build(self, data: bytes) -> None:
+        """Make the wheel of these bytes, with an unsigned statement about them."""
+        self.wheel.write_bytes(data)
+        self.subject = Subject(self.wheel.name, digest_of(data))
+        self.statement = self.state()
 
     def state(self, **changes: Any) -> bytes:
         """Write the unsigned statement beside the wheel, and return it."""

@@ -168,11 +168,11 @@ class Verifier:
         for bundle in chosen:
             try:
                 attestations.append(self.attestation(_read(bundle), path.name, digest, source=bundle.name))
-            except IdentityRefusedError as error:
-                refused.append((bundle.name, error))
             except VerificationError as error:
                 error.evidence = {"file": str(path), "bundle": str(bundle), **error.evidence}
-                raise
+                if not isinstance(error, IdentityRefusedError):
+                    raise
+                refused.append((bundle.name, error))
         return tuple(attestations), refused
 
     def _quorum_error(
@@ -182,9 +182,7 @@ class Verifier:
         if count >= self.policy.builders:
             return None
         if not attestations and len(refused) == 1:
-            source, error = refused[0]
-            error.evidence = {"file": str(path), "bundle": source, **error.evidence}
-            return error
+            return refused[0][1]
         agreeing = {one.claimed.claims.identity for one in attestations}
         return QuorumError(
             "too few distinct builders attest this digest",
