@@ -90,7 +90,7 @@ class Role:
         if not 1 <= self.threshold <= len(self.keys):
             raise CeremonyError(
                 "a threshold that the keys cannot meet", threshold=self.threshold, keys=len(self.keys),
-                fix="add keys, or lower the threshold",
+                fix="add keys in the same ceremony, or lower the threshold",
             )  # fmt: skip
         check_distinct_keys(self.keys)
 
@@ -195,14 +195,15 @@ def add_key(delegator: Root | Targets, role: str, key: Key) -> None:
 
 
 def remove_key(delegator: Root | Targets, role: str, keyid: str) -> None:
-    """Take a role from a key, in place; CeremonyError if it has it not."""
+    """Take a role from a key (a prefix of its id will do), in place; CeremonyError if none or several match."""
     current = role_of(delegator, role)
-    if keyid not in {key.keyid for key in current.keys}:
-        raise CeremonyError("the key does not have that role", role=role, key=keyid)
+    found = [key.keyid for key in current.keys if key.keyid.startswith(keyid)]
+    if len(found) != 1:
+        raise CeremonyError("no key of the role has that id, or several have", role=role, key=keyid, keys=len(found))
     if isinstance(delegator, Targets) and _PAGES in role:
-        delegator.revoke_key(keyid)
+        delegator.revoke_key(found[0])
     else:
-        delegator.revoke_key(keyid, _member(delegator, role))
+        delegator.revoke_key(found[0], _member(delegator, role))
 
 
 def set_threshold(delegator: Root | Targets, role: str, threshold: int) -> None:

@@ -21,7 +21,7 @@ from millcert.publish.page import Page, PageFile, page_path, parse_page
 from millcert.publish.publication import Outcome, Publisher, Request
 from millcert.publish.site import FolderSite, Site
 from millcert.publish.state import State, load_state
-from millcert.publish.switch import commit, finish_views, write_views
+from millcert.publish.switch import commit, finish_views, write_all_views
 
 __all__ = [
     "Artifact",
@@ -47,5 +47,5 @@ __all__ = [
     "page_path",
     "parse_page",
     "read_artifact",
-    "write_views",
+    "write_all_views",
 ]

@@ -28,7 +28,13 @@ from millcert.keys.authority import Lifetimes
 from millcert.keys.draft import AnyMetadata
 from millcert.publish.state import State, free_version
 
-__all__ = ["add_index", "change_role", "expiring", "renew_roles", "start"]
+__all__ = [
+    "add_index",
+    "change_role",
+    "expiring",
+    "renew_roles",
+    "start",
+]
 
 
 def start(roles: Mapping[str, Role], now: datetime, lifetimes: Lifetimes) -> Draft:
@@ -56,10 +62,10 @@ def change_role(
     changed: AnyMetadata = renew(current, delegator, now, lifetimes)
     for key in add:
         add_key(changed.signed, role, key)
-    for keyid in remove:
-        remove_key(changed.signed, role, keyid)
     if threshold is not None:
         set_threshold(changed.signed, role, threshold)
+    for keyid in remove:
+        remove_key(changed.signed, role, keyid)
     role_of(changed.signed, role)  # refuses a threshold that the keys left cannot meet
     metadata = {delegator: changed}
     for name in _delegates(state, delegator):

@@ -22,9 +22,9 @@ from millcert.model import canonical_json, digest_of
 from millcert.publish.errors import LostRaceError, NameTakenError, SiteStateError
 from millcert.publish.html import render_html
 from millcert.publish.site import PRIVATE, Site
-from millcert.publish.state import TIMESTAMP, State, free_version, metadata_path
+from millcert.publish.state import TIMESTAMP, State, free_version, load_state, metadata_path
 
-__all__ = ["commit", "finish_views", "write_views"]
+__all__ = ["commit", "finish_views", "write_all_views"]
 
 _JOURNAL = f"{PRIVATE}/journal.json"
 AnyMetadata = Metadata[Any]
@@ -71,16 +71,32 @@ def finish_views(site: Site, version: int) -> None:
         raise SiteStateError(
             "the journal is damaged", file=_JOURNAL, reason=error, fix="remove it, then run `millcert index views`"
         ) from error
-    write_views(site, views)
+    _write_views(site, views)
     site.remove(_JOURNAL)
 
 
-def write_views(site: Site, views: Mapping[str, str]) -> None:
+def _write_views(site: Site, views: Mapping[str, str]) -> None:
     """Derive each view (a path) from the immutable file it shows (another path)."""
     for view, source in views.items():
         if (content := site.read(source)) is None:
             raise SiteStateError("the source of a view is missing", file=source, view=view)
         site.replace(view, render_html(content) if view.endswith(".html") else content)
+
+
+def write_all_views(site: Site, trusted_root: bytes) -> int:
+    """Derive every view of a page again, as after a damaged or lost one; returns how many were written."""
+    with site.locked():
+        state = load_state(site, trusted_root)
+        views: dict[str, str] = {}
+        for name in (name.removesuffix(".json") for name in state.snapshot.signed.meta):
+            for path, target in state.role(name).signed.targets.items():
+                source = target.get_prefixed_paths()[0]
+                views |= {path: source, f"{path.removesuffix('.json')}.html": source}
+                if state.page(path) is None:
+                    raise SiteStateError("a signed page is missing", page=path)
+        _write_views(site, views)
+        site.remove(_JOURNAL)
+    return len(views)
 
 
 def _check_base(state: State | None, draft: Draft) -> None:
