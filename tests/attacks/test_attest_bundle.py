@@ -176,7 +176,7 @@ def test_the_time_stamp_is_over_another_signature(scene: Scene) -> None:
     for rekor in (1, 2):
         draft = scene.draft(rekor=rekor)
         draft.timestamps = scene.draft().timestamps
-        _refused(scene, draft, TimeError, "not over this signature")
+        _refused(scene, draft, TimeError)
 
 
 def test_the_time_stamp_is_from_an_authority_nobody_vouched_for(scene: Scene) -> None:
@@ -185,7 +185,7 @@ def test_the_time_stamp_is_from_an_authority_nobody_vouched_for(scene: Scene) ->
     mixed.tsa = Instance().tsa
     scene.instance = mixed
     for rekor in (1, 2):
-        _refused(scene, scene.draft(rekor=rekor), TimeError, "vouches for")
+        _refused(scene, scene.draft(rekor=rekor), TimeError)
 
 
 def test_the_promise_that_binds_the_logs_time_is_for_another_time(scene: Scene) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millcert.attest.bundle import MAX_BUNDLE, SUFFIX, ClaimedBundle, bundles_beside, read_bundle
-from millcert.attest.claims import Claims, claims_of
+from millcert.attest.claims import Claims
 from millcert.attest.errors import (
     BundleError,
     CertificateError,
@@ -196,7 +196,7 @@ class Verifier:
         """Steps 3 to 8, by sigstore-python, which believes only what the root vouched for at the bundle's times."""
         verifier = self.root.verifier_at(claimed.log_id, claimed.times, claimed.sct_times)
         try:
-            kind, payload = verifier.verify_dsse(claimed.library, _Identity(self.policy))
+            kind, payload = verifier.verify_dsse(claimed.library, _Identity(self.policy, claimed))
         except MillcertError:
             raise
         except Exception as error:  # whatever the library raises on hostile bytes is a refusal
@@ -224,11 +224,14 @@ class Verifier:
 class _Identity:
     """Step 5, as sigstore-python calls it: a policy over the signing certificate."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, claimed: ClaimedBundle) -> None:
         self._policy = policy
+        self._claimed = claimed
 
     def verify(self, cert: x509.Certificate) -> None:
-        claims = claims_of(cert)
+        if cert != self._claimed.certificate:
+            raise CertificateError("the certificate that was verified is not the one that would be believed")
+        claims = self._claimed.claims
         refusals = [refusals_of_claims(rule, claims) for rule in self._policy.rules]
         if not all(refusals):
             return
@@ -241,8 +244,8 @@ class _Identity:
 
 
 def _check_times(root: TrustRoot, claimed: ClaimedBundle) -> None:
-    """Step 2."""
-    for stamp in claimed.stamps:
+    """Step 2. A lone time is left to sigstore-python; of several it would pass over those it cannot verify."""
+    for stamp in claimed.stamps if len(claimed.times) > 1 else ():
         root.check_stamp(stamp, claimed.signature)
     if not claimed.times:
         raise TimeError(
