@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ SOURCES = {"PYTHONPATH": str(ROOT / "build" / "src")}
 PYTHON_FILES = ["noxfile.py", "build", "framework", "tests", "benchmarks", "docs"]
 
 nox.needs_version = ">=2024.4.15"
-nox.options.reuse_venv = "yes"
 nox.options.sessions = ["build_wheels", "tests"]
 
 
@@ -33,99 +33,101 @@ def isolated() -> dict[str, str | None]:
     return environment | {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
 
-def install(session: nox.Session, purpose: str) -> None:
-    """Bring the session's environment to what lockfiles/<purpose>/any.txt says."""
+def environment(session: nox.Session, purpose: str) -> Path:
+    """The environment of lockfiles/<purpose>/any.txt, shared by sessions and made anew when that lock changes."""
     lock = ROOT / "lockfiles" / purpose / "any.txt"
+    home = ROOT / ".nox" / purpose
+    stamp = home / "complete"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    stamp = Path(session.virtualenv.location) / f"{purpose}.sha256"
-    if stamp.is_file() and stamp.read_text() == digest:
-        return
-    session.log(f"installing {lock.relative_to(ROOT)}")
-    pip = ["python", "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps"]
-    session.run(*pip, "-r", str(lock), env=isolated(), silent=True)
-    stamp.write_text(digest)
+    if not stamp.is_file() or stamp.read_text() != digest:
+        session.log(f"installing {lock.relative_to(ROOT)}")
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(home), env=isolated(), external=True)
+        pip = ["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps", "-r"]
+        session.run(str(home / "bin" / "python"), *pip, str(lock), env=isolated(), external=True)
+        stamp.write_text(digest)
+    return home / "bin"
 
 
-def millcert(session: nox.Session, *arguments: str) -> None:
+def run(session: nox.Session, purpose: str, program: str, *arguments: str) -> None:
+    """Run a program of an environment on this checkout's sources."""
+    session.run(str(environment(session, purpose) / program), *arguments, env=SOURCES, external=True)
+
+
+def millcert(session: nox.Session, *arguments: str, purpose: str = "millcert") -> None:
     """Run the millcert command of this checkout."""
-    install(session, "millcert")
-    session.run("python", "-m", "millcert", *arguments, env=SOURCES)
+    run(session, purpose, "python", "-m", "millcert", *arguments)
 
 
-def with_wootz(session: nox.Session) -> None:
-    """The test environment with the hermetically built CPU wheel in it: what is tested is what ships."""
-    install(session, "tests")
-    dist = Path(session.virtualenv.location) / "dist"
-    build = ["python", "-m", "millcert", "build", "cpu", "--arch", "x86_64", "--dist", str(dist)]
-    session.run(*build, env=SOURCES)
-    wheel = max(dist.glob("*.whl"), key=lambda path: path.stat().st_mtime)
-    pip = ["python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", str(wheel)]
-    session.run(*pip, env=isolated(), silent=True)
+def install_wootz(session: nox.Session) -> None:
+    """Put the hermetically built CPU wheel into the test environment: what is tested is what ships."""
+    dist = environment(session, "tests").parent / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    millcert(session, "build", "cpu", "--arch", "x86_64", "--dist", str(dist), purpose="tests")
+    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
+    run(session, "tests", "python", *pip, *map(str, dist.glob("*.whl")))
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Resolve every lock anew: `-- --upgrade`, `-- runtime/cpu`, `-- --check`."""
     millcert(session, "lock", *session.posargs)
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def fetch(session: nox.Session) -> None:
     """Bring every pinned input into the store; the only step that uses the network."""
     millcert(session, "fetch", *session.posargs)
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def build_wheels(session: nox.Session) -> None:
     """Build the wheels of every variant, or of `-- cpu cu129`, into dist/."""
     millcert(session, "build", *session.posargs)
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def sign(session: nox.Session) -> None:
     """Sign what is in dist/ with Sigstore: `-- --trust-config FILE` for another instance than the public one."""
     wheels = [argument for argument in session.posargs if argument.endswith(".whl")]
     millcert(session, "sign", *session.posargs, *([] if wheels else map(str, sorted((ROOT / "dist").glob("*.whl")))))
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def verify(session: nox.Session) -> None:
     """Verify wheels against their bundles, offline: `-- dist/*.whl --identity … --issuer …`."""
     millcert(session, "verify", *session.posargs)
 
 
-@nox.session(venv_location=".nox/millcert")
+@nox.session(venv_backend="none")
 def repro(session: nox.Session) -> None:
     """Build again elsewhere, from nothing, and compare every byte."""
     millcert(session, "repro", *session.posargs)
 
 
-@nox.session(venv_location=".nox/tests")
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run the test suite against the hermetically built CPU wheel; `-- PYTEST ARGUMENTS` to choose."""
-    with_wootz(session)
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2", "--dist", "loadgroup"]), env=SOURCES)
+    install_wootz(session)
+    run(session, "tests", "python", "-m", "pytest", *(session.posargs or ["-n", "2", "--dist", "loadfile"]))
 
 
-@nox.session(venv_location=".nox/lint")
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check style: ruff over every Python file."""
-    install(session, "lint")
-    session.run("ruff", "check", *PYTHON_FILES)
-    session.run("ruff", "format", "--check", *PYTHON_FILES)
+    run(session, "lint", "ruff", "check", *PYTHON_FILES)
+    run(session, "lint", "ruff", "format", "--check", *PYTHON_FILES)
 
 
-@nox.session(venv_location=".nox/lint")
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Check types: mypy --strict over both packages."""
-    install(session, "lint")
-    session.run("mypy")
+    run(session, "lint", "mypy")
 
 
-@nox.session(venv_location=".nox/tests")
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Print every benchmark, each as a ratio to its peer in the same run; `-- NAME` for one of benchmarks/."""
-    with_wootz(session)
+    install_wootz(session)
     chosen = session.posargs or sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
     for name in chosen:
-        session.run("python", f"benchmarks/{name}.py", env=SOURCES)
+        run(session, "tests", "python", f"benchmarks/{name}.py")

@@ -15,7 +15,7 @@ __all__ = ["NormalizedName", "look_alike_key", "normalize"]
 
 NormalizedName = NewType("NormalizedName", str)
 
-_VALID = re.compile(r"^([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])$", re.IGNORECASE | re.ASCII)
+_VALID = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
 
 
 def normalize(name: str) -> NormalizedName:
@@ -24,7 +24,7 @@ def normalize(name: str) -> NormalizedName:
     >>> normalize("Foo._-Bar")
     'foo-bar'
     """
-    if not _VALID.match(name):
+    if not _VALID.fullmatch(name):
         raise ConfigError("not a valid project name", found=repr(name), expected="letters, digits, '.', '_', '-'")
     return NormalizedName(re.sub(r"[-_.]+", "-", name).lower())
 
