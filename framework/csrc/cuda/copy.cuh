@@ -21,7 +21,7 @@ __device__ __forceinline__ void cast(const In* x, Out* out, const Layout<2>& lay
 // One 64-bit pattern, of which the element's low bytes are used, so that one kernel serves every type of a size.
 template <class T>
 __device__ __forceinline__ void fill(u64 bits, T* out, const Layout<1>& layout) {
-  walk<lanes<T>>(layout, [&](auto width, const i64(&at)[1]) {
+  walk<lanes<T>>(layout, [=](auto width, const i64(&at)[1]) {
     constexpr int W = decltype(width)::value;
     T a[W];
 #pragma unroll
@@ -33,12 +33,12 @@ __device__ __forceinline__ void fill(u64 bits, T* out, const Layout<1>& layout) 
 }  // namespace wootz
 
 #define WOOTZ_cast(name, in, out)                                                             \
-  extern "C" __global__ void __launch_bounds__(256)                                           \
-      name##_##in##_##out(const wootz::in* x, wootz::out* y, const wootz::Layout<2> layout) { \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                           \
+      name##_##in##_##out(const wootz::in* x, wootz::out* y, WOOTZ_PLAN wootz::Layout<2> layout) { \
     wootz::cast(x, y, layout);                                                                \
   }
 #define WOOTZ_fill(name, in, out)                                                       \
-  extern "C" __global__ void __launch_bounds__(256)                                     \
-      name##_##in##_##out(wootz::u64 bits, wootz::out* y, const wootz::Layout<1> layout) { \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                     \
+      name##_##in##_##out(wootz::u64 bits, wootz::out* y, WOOTZ_PLAN wootz::Layout<1> layout) { \
     wootz::fill(bits, y, layout);                                                       \
   }

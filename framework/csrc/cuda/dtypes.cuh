@@ -5,6 +5,13 @@
 #include <cuda_fp16.h>
 #endif
 
+// Plans stay in constant memory where they are indexed by a variable; before sm_70 there is no way to say so.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 700
+#define WOOTZ_PLAN const __grid_constant__
+#else
+#define WOOTZ_PLAN const
+#endif
+
 namespace wootz {
 
 using i64 = long long;
@@ -23,7 +30,7 @@ struct boolean {
 
 constexpr int warp_size = 32;
 constexpr int vector_bytes = 16;
-constexpr int max_block = 1024;
+constexpr int max_row_block = 512;
 
 // Half types compute in float: they are storage formats here.
 template <class T>

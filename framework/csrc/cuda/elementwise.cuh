@@ -191,31 +191,31 @@ __device__ __forceinline__ void clamp(const T* x, compute_t<T> low, compute_t<T>
 }  // namespace wootz
 
 #define WOOTZ_unary(name, in, out)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
-      name##_##in##_##out(const wootz::in* x, wootz::out* y, const wootz::Layout<2> layout) {           \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                                     \
+      name##_##in##_##out(const wootz::in* x, wootz::out* y, WOOTZ_PLAN wootz::Layout<2> layout) {           \
     wootz::unary<wootz::op::name>(x, y, layout);                                                        \
   }
 #define WOOTZ_binary(name, in, out)                                                                     \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                                     \
       name##_##in##_##out(const wootz::in* x, wootz::compute_t<wootz::in> x_value, const wootz::in* y,  \
                           wootz::compute_t<wootz::in> y_value, wootz::out* z,                           \
-                          const wootz::Layout<3> layout) {                                              \
+                          WOOTZ_PLAN wootz::Layout<3> layout) {                                              \
     using S = wootz::Source<wootz::in>;                                                                 \
     wootz::binary<wootz::op::name>(S{x, x_value}, S{y, y_value}, z, layout);                            \
   }
 #define WOOTZ_where(name, in, out)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                                     \
       name##_##in##_##out(const wootz::boolean* condition, const wootz::in* x,                          \
                           wootz::compute_t<wootz::in> x_value, const wootz::in* y,                      \
                           wootz::compute_t<wootz::in> y_value, wootz::out* z,                           \
-                          const wootz::Layout<4> layout) {                                              \
+                          WOOTZ_PLAN wootz::Layout<4> layout) {                                              \
     using S = wootz::Source<wootz::in>;                                                                 \
     wootz::select(condition, S{x, x_value}, S{y, y_value}, z, layout);                                  \
   }
 #define WOOTZ_clamp(name, in, out)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                                     \
       name##_##in##_##out(const wootz::in* x, wootz::compute_t<wootz::in> low,                          \
                           wootz::compute_t<wootz::in> high, wootz::out* y,                              \
-                          const wootz::Layout<2> layout) {                                              \
+                          WOOTZ_PLAN wootz::Layout<2> layout) {                                              \
     wootz::clamp(x, low, high, y, layout);                                                              \
   }

@@ -118,25 +118,25 @@ __device__ __forceinline__ void count_labels(const i64* labels, i64 count, i64 i
 
 // losses and lse hold one value a row; dx may be null, else it gets the gradient in the same launch.
 #define WOOTZ_loss(name, in, out)                                                                                   \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                                           \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                           \
       const wootz::in* x, const wootz::i64* labels, wootz::compute_t<wootz::in>* losses,                            \
       wootz::compute_t<wootz::in>* lse, wootz::out* dx, const wootz::compute_t<wootz::in>* gradient,                \
       wootz::i64 gradient_stride, const wootz::compute_t<wootz::in>* divisor, wootz::i64 ignore_index,              \
-      wootz::compute_t<wootz::in> smoothing, wootz::i64* fault, const wootz::Rows rows) {                           \
+      wootz::compute_t<wootz::in> smoothing, wootz::i64* fault, WOOTZ_PLAN wootz::Rows rows) {                           \
     wootz::name(x, losses, lse, dx, {labels, ignore_index, smoothing, fault}, {gradient, gradient_stride, divisor}, \
                 rows);                                                                                              \
   }
 #define WOOTZ_loss_backward(name, in, out)                                                                       \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                                        \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                        \
       const wootz::in* x, const wootz::i64* labels, const wootz::compute_t<wootz::in>* lse, wootz::out* dx,      \
       const wootz::compute_t<wootz::in>* gradient, wootz::i64 gradient_stride,                                   \
       const wootz::compute_t<wootz::in>* divisor, wootz::i64 ignore_index, wootz::compute_t<wootz::in> smoothing, \
-      const wootz::Rows rows) {                                                                                  \
+      WOOTZ_PLAN wootz::Rows rows) {                                                                                  \
     wootz::name(x, lse, dx, {labels, ignore_index, smoothing, nullptr},                                          \
                            {gradient, gradient_stride, divisor}, rows);                                          \
   }
 #define WOOTZ_count(name, in, out)                                                                        \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                                 \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                 \
       const wootz::in* labels, wootz::i64 count, wootz::i64 ignore_index, wootz::out* total) {            \
     wootz::name(labels, count, ignore_index, total);                                                      \
   }

@@ -139,23 +139,23 @@ __device__ __forceinline__ void norm_parameters(const T* grad, const T* x, const
 
 // weight and bias may be null. means is unused, and may be null, in RMS norm.
 #define WOOTZ_norm(name, in, out)                                                                            \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                                    \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                    \
       const wootz::in* x, const wootz::in* weight, const wootz::in* bias, wootz::compute_t<wootz::in> eps,   \
       wootz::out* y, wootz::compute_t<wootz::in>* means, wootz::compute_t<wootz::in>* scales,                \
-      const wootz::Rows rows) {                                                                              \
+      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
     wootz::norm_rows<wootz::name>(x, weight, bias, eps, y, means, scales, rows);                             \
   }
 #define WOOTZ_norm_backward(name, in, out)                                                                   \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                                    \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                    \
       const wootz::in* grad, const wootz::in* x, const wootz::in* weight,                                    \
       const wootz::compute_t<wootz::in>* means, const wootz::compute_t<wootz::in>* scales, wootz::out* dx,   \
-      const wootz::Rows rows) {                                                                              \
+      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
     wootz::norm_backward_rows<wootz::name>(grad, x, weight, means, scales, dx, rows);                        \
   }
 #define WOOTZ_norm_parameters(name, in, out)                                                                 \
-  extern "C" __global__ void __launch_bounds__(256) name##_##in##_##out(                                    \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                    \
       const wootz::in* grad, const wootz::in* x, const wootz::compute_t<wootz::in>* means,                   \
       const wootz::compute_t<wootz::in>* scales, wootz::out* weight_partials, wootz::out* bias_partials,     \
-      const wootz::Rows rows) {                                                                              \
+      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
     wootz::norm_parameters<wootz::name>(grad, x, means, scales, weight_partials, bias_partials, rows);       \
   }

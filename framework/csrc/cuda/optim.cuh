@@ -129,12 +129,12 @@ __device__ __forceinline__ void adam(const Slot* slots, int count, const AdamRul
 }  // namespace wootz
 
 #define WOOTZ_sgd(name, in, out)                                                                        \
-  extern "C" __global__ void __launch_bounds__(256) name##_##in##_##out(                                \
-      const wootz::Slot* slots, int count, const wootz::SgdRule<wootz::compute_t<wootz::in>> rule) {    \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                \
+      const wootz::Slot* slots, int count, WOOTZ_PLAN wootz::SgdRule<wootz::compute_t<wootz::in>> rule) {    \
     wootz::name<wootz::in>(slots, count, rule);                                                         \
   }
 #define WOOTZ_adam(name, in, out)                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) name##_##in##_##out(                                \
-      const wootz::Slot* slots, int count, const wootz::AdamRule<wootz::compute_t<wootz::in>> rule) {   \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                \
+      const wootz::Slot* slots, int count, WOOTZ_PLAN wootz::AdamRule<wootz::compute_t<wootz::in>> rule) {   \
     wootz::name<wootz::in>(slots, count, rule);                                                         \
   }

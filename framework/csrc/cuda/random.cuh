@@ -56,7 +56,7 @@ __device__ __forceinline__ void dropout(const T* x, T* out, i64 count, f32 p, u6
 }  // namespace wootz
 
 #define WOOTZ_dropout(name, in, out)                                                                            \
-  extern "C" __global__ void __launch_bounds__(256) name##_##in##_##out(                                        \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                        \
       const wootz::in* x, wootz::out* y, wootz::i64 count, wootz::f32 p, wootz::u64 seed, wootz::u64 stream) {  \
     wootz::name(x, y, count, p, seed, stream);                                                                  \
   }

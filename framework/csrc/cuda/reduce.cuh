@@ -142,7 +142,7 @@ __device__ __forceinline__ void reduce(const In* x, Out* out, compute_t<In> scal
 }  // namespace wootz
 
 #define WOOTZ_reduce(name, in, out)                                                                              \
-  extern "C" __global__ void __launch_bounds__(256) name##_##in##_##out(                                         \
-      const wootz::in* x, wootz::out* y, wootz::compute_t<wootz::in> scale, const wootz::Reduction plan) {       \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                         \
+      const wootz::in* x, wootz::out* y, wootz::compute_t<wootz::in> scale, WOOTZ_PLAN wootz::Reduction plan) {       \
     wootz::reduce<wootz::fold::name>(x, y, scale, plan);                                                         \
   }

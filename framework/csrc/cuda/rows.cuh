@@ -24,7 +24,7 @@ __device__ __forceinline__ C join_row(C x, Join join) {
 #pragma unroll
   for (int mask = warp_size / 2; mask > 0; mask /= 2) x = join(x, shuffle(x, mask));
   if (blockDim.x == warp_size) return x;
-  __shared__ C partial[max_block / warp_size];
+  __shared__ C partial[max_row_block / warp_size];
   if (threadIdx.x % warp_size == 0) partial[threadIdx.x / warp_size] = x;
   __syncthreads();
   x = partial[0];

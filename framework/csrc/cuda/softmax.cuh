@@ -126,12 +126,12 @@ __device__ __forceinline__ void softmax_backward_rows(const T* grad, const T* y,
 }  // namespace wootz
 
 #define WOOTZ_softmax(name, in, out)                                                  \
-  extern "C" __global__ void __launch_bounds__(1024)                                  \
-      name##_##in##_##out(const wootz::in* x, wootz::out* y, const wootz::Rows rows) { \
+  extern "C" __global__ void __launch_bounds__(512, 1)                                  \
+      name##_##in##_##out(const wootz::in* x, wootz::out* y, WOOTZ_PLAN wootz::Rows rows) { \
     wootz::softmax_rows<wootz::op::name>(x, y, rows);                                 \
   }
 #define WOOTZ_softmax_backward(name, in, out)                                                \
-  extern "C" __global__ void __launch_bounds__(1024) name##_##in##_##out(                    \
-      const wootz::in* grad, const wootz::in* y, wootz::out* dx, const wootz::Rows rows) {   \
+  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                    \
+      const wootz::in* grad, const wootz::in* y, wootz::out* dx, WOOTZ_PLAN wootz::Rows rows) {   \
     wootz::softmax_backward_rows<wootz::op::name>(grad, y, dx, rows);                        \
   }

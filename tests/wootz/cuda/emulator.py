@@ -13,7 +13,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["DTYPES", "SOURCE", "Emulator", "compiler", "table"]
+__all__ = ["DTYPES", "SOURCE", "Emulator", "Out", "aligned", "compiler"]
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "framework" / "csrc" / "cuda"
@@ -46,12 +46,13 @@ class Emulator:
         self._library = ctypes.CDLL(str(library))
         self._library.shim_launch.restype = ctypes.c_char_p
 
-    def sizes(self, count: int) -> list[int]:
-        return list((ctypes.c_size_t * count).in_dll(self._library, "shim_sizes"))
+    def symbol(self, name: str) -> int:
+        """A global's address; raises ValueError if the binary has none of this name."""
+        return ctypes.addressof(ctypes.c_char.in_dll(self._library, name))
 
     def kernels(self) -> list[tuple[str, ...]]:
         """(family, operator, input, output) of every kernel, as the binary describes itself."""
-        return table(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(self._library, "wootz_kernels"))).decode())
+        return [tuple(line.split()) for line in ctypes.string_at(self.symbol("wootz_kernels")).decode().splitlines()]
 
     def launch(self, name: str, launch: Any, *arguments: Any, reverse: bool = False) -> None:
         """Arguments are arrays (their address), None (a null pointer) or NumPy scalars, as CuPy takes them."""
@@ -112,7 +113,3 @@ def _argument(value: Any) -> Any:
         return ctypes.c_void_p(value.ctypes.data)
     assert isinstance(value, np.generic), f"{type(value)} has no fixed size"
     return ctypes.create_string_buffer(value.tobytes(), value.nbytes)
-
-
-def table(text: str) -> list[tuple[str, ...]]:
-    return [tuple(line.split()) for line in text.splitlines()]

@@ -45,9 +45,3 @@ extern "C" const char* shim_launch(const char* name, const unsigned* grid, const
   failure = "no kernel of this name";
   return failure.c_str();
 }
-
-extern "C" const std::size_t shim_sizes[] = {
-    sizeof(wootz::Layout<1>), sizeof(wootz::Layout<2>), sizeof(wootz::Layout<3>), sizeof(wootz::Layout<4>),
-    sizeof(wootz::Reduction), sizeof(wootz::Rows),      sizeof(wootz::Slot),
-    sizeof(wootz::SgdRule<float>), sizeof(wootz::SgdRule<double>), sizeof(wootz::AdamRule<float>), sizeof(wootz::AdamRule<double>),
-};

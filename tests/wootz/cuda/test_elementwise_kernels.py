@@ -76,12 +76,6 @@ def family(emulator, name):
     return rows
 
 
-def test_the_structures_have_the_kernels_sizes(emulator):
-    rules = [geometry.SGD_RULE["f4"], geometry.SGD_RULE["f8"], geometry.ADAM_RULE["f4"], geometry.ADAM_RULE["f8"]]
-    plans = [*geometry.LAYOUT.values(), geometry.REDUCTION, geometry.ROWS, geometry.SLOT, *rules]
-    assert emulator.sizes(len(plans)) == [p.itemsize for p in plans]
-
-
 def test_unary(emulator):
     rng = np.random.default_rng(1)
     for _, name, kind, _ in family(emulator, "unary"):

@@ -141,7 +141,7 @@ def test_reductions_that_32_bits_cannot_index_are_refused():
 def test_rows(columns, count):
     launch = rows(count, columns, columns, 2, [0, 16])
     x, y, z = launch.block
-    assert x % 32 == 0 and (x == 32 or y == 1) and x * y * z <= 1024
+    assert x % 32 == 0 and (x == 32 or y == 1) and x * y * z <= 512
     assert 1 <= launch.grid[0] <= geometry.MAX_GRID_X
     assert bool(launch.plan["vector"]) is (columns % 8 == 0)
     assert not rows(2, 8, 9, 4, [0]).plan["vector"] and not rows(2, 8, 8, 4, [4]).plan["vector"]

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
-    "ADAM_RULE", "BLOCK", "LAYOUT", "MAX_DIMS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "VECTOR_BYTES",
+    "ADAM_RULE", "BLOCK", "LAYOUT", "MAX_DIMS", "PLANS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "VECTOR_BYTES",
     "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "norm_parameters", "reduction", "rows",
     "slots",
 ]  # fmt: skip
 
 MAX_DIMS = 8
 BLOCK = 256
+ROW_BLOCK = 512  # a larger block would leave a thread too few registers
 WARP = 32
 VECTOR_BYTES = 16
 MAX_UNITS = 2**31 - 1
@@ -68,6 +69,9 @@ SGD_RULE = _rule(("rate", "momentum", "dampening", "decay"), ("nesterov", "maxim
 ADAM_RULE = _rule(
     ("rate", "beta1", "beta2", "eps", "decay", "correction1", "correction2_root"), ("decoupled", "maximize")
 )
+
+# In the order of kernels.cu's wootz_plan_bytes.
+PLANS = (*LAYOUT.values(), REDUCTION, ROWS, SLOT, *SGD_RULE.values(), *ADAM_RULE.values())
 
 
 class GeometryError(ValueError):
@@ -263,7 +267,7 @@ def rows(count: int, columns: int, stride: int, itemsize: int, addresses: Sequen
     if columns <= 1024:
         per_block = BLOCK // WARP
         return Launch((min(max(1, _ceil(count, per_block)), MAX_GRID_X), 1, 1), (WARP, per_block, 1), plan[()])
-    threads = min(1024, max(64, _power_of_two(columns // (4 * lanes))))
+    threads = min(ROW_BLOCK, max(64, _power_of_two(columns // (4 * lanes))))
     return Launch((min(max(1, count), MAX_GRID_X), 1, 1), (threads, 1, 1), plan[()])
 
 
