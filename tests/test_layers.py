@@ -51,6 +51,12 @@ PROGRAMS = (
     "millcert.image.steps",
     "millcert.lock.pip_compile",
 )
+    "millcert.cli",
+    "millcert.__main__",
+    "millcert.hermetic.steps",
+    "millcert.image.steps",
+    "millcert.lock.pip_compile",
+)
 
 
 def modules(package: str) -> Iterator[tuple[str, ast.Module]]:
