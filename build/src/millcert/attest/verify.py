@@ -18,6 +18,7 @@ The steps, which a reader can hold against the Sigstore client specification ("V
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -117,7 +118,9 @@ class Verifier:
     def verdicts(self, paths: Sequence[Path], bundles: Sequence[Path] = ()) -> Iterator[Verdict]:
         """A verdict for each file, in order; files are hashed ahead on other threads, in constant memory."""
         with ThreadPoolExecutor(thread_name_prefix="sha256") as pool:
-            for path, digest in zip(paths, pool.map(_digest, paths), strict=True):
+            digests = pool.map(_digest, paths)
+            importlib.import_module("sigstore.verify")  # takes longer than most files: hash meanwhile
+            for path, digest in zip(paths, digests, strict=True):
                 yield self._verdict(path, digest, bundles)
 
     def verify(self, path: Path, bundles: Sequence[Path] = ()) -> Verdict:
