@@ -47,15 +47,15 @@ def read_configuration(environ: Mapping[str, str]) -> ClientConfiguration:
     return ClientConfiguration(
         upstream=settings.get("index-url") or _built_in_default(),
         ca_bundle=_ca_bundle(settings, environ),
-        timeout=_timeout(settings.get("default-timeout") or settings.get("timeout")),
+        timeout=float(settings.get("default-timeout") or settings.get("timeout") or 30.0),
         ignored=tuple(name for name in _MERGING if settings.get(name)),
         environ=environ,
     )
 
 
 def _pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    # -P: the current folder may hold a file called pip.py
-    command = [sys.executable, "-P", "-m", "pip", "config", "list"]
+    # -I: the current folder, or PYTHONPATH, may hold a file called pip.py
+    command = [sys.executable, "-I", "-m", "pip", "config", "list"]
     quiet = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     result = subprocess.run(command, env={**environ, **quiet}, capture_output=True, text=True, check=False)
     if result.returncode:
@@ -85,10 +85,3 @@ def _ca_bundle(settings: Mapping[str, str], environ: Mapping[str, str]) -> str |
 
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-
-
-def _timeout(text: str | None) -> float:
-    try:
-        return min(max(float(text or 30.0), 1.0), 600.0)
-    except ValueError:
-        raise ConfigError("pip's timeout setting is not a number", found=text) from None

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import requests
@@ -42,7 +40,7 @@ class Download:
     address: Callable[[], str]
 
 
-class _Stopped(FetchError):
+class _StoppedError(FetchError):
     """Another download failed or the user interrupted; what is here is kept for the next run."""
 
 
@@ -76,7 +74,7 @@ def download_all(wanted: Iterable[Download], store: Store, transport: Transport,
 
 
 def _raise_first(errors: Sequence[BaseException]) -> None:
-    for error in sorted(errors, key=lambda error: isinstance(error, _Stopped)):
+    for error in sorted(errors, key=lambda error: isinstance(error, _StoppedError)):
         raise error
 
 
@@ -84,101 +82,108 @@ def download(
     item: Download, store: Store, transport: Transport, progress: Progress, stop: threading.Event | None = None
 ) -> None:
     """One file into the store. Raises FetchError, HashMismatchError or DiskFullError; nothing wrong is ever kept."""
-    partial = store.root / "tmp" / f"partial-{item.digest}"
-    stop = stop or threading.Event()
     with store.lock(f"download {item.digest}"), _disk(store):
         if store.has(item.digest):  # another process was quicker
             return
-        resumed = partial.exists()
-        address = item.address()
+        receiving = _Receiving(item, store, transport, progress, stop or threading.Event())
+        resumed = receiving.partial.exists()
         try:
-            _bring(item, address, partial, store, transport, progress, stop)
+            receiving.run()
         except HashMismatchError:
             if not resumed:
                 raise
-            # the bytes of the earlier run may be the wrong ones: once more from the start
-            _bring(item, address, partial, store, transport, progress, stop)
+            receiving.run()  # the bytes of the earlier run may be the wrong ones: once more from the start
 
 
-def _bring(
-    item: Download, address: str, partial: Path, store: Store, transport: Transport, progress: Progress,
-    stop: threading.Event,
-) -> None:  # fmt: skip
-    try:
-        transport.retrying(lambda: _receive(item, address, partial, transport, progress, stop))
-    except AbsentError as error:
-        raise AbsentError(error.message, file=item.filename, **error.evidence) from error
-    _keep(item, partial, store, address)
+class _Receiving:
+    """One file on its way: a partial file, named by the digest it must have, that grows over tries and runs."""
 
+    def __init__(
+        self, item: Download, store: Store, transport: Transport, progress: Progress, stop: threading.Event
+    ) -> None:
+        self.item, self.store, self.transport, self.stop = item, store, transport, stop
+        self.progress = progress
+        self.partial = store.root / "tmp" / f"partial-{item.digest}"
+        self.address = item.address()
+        self.begun, self.received = transport.clock(), 0
 
-def _receive(
-    item: Download, address: str, partial: Path, transport: Transport, progress: Progress, stop: threading.Event
-) -> None:
-    """Append to the partial file until it has the file's size."""
-    have = partial.stat().st_size if partial.exists() else 0
-    if have > item.size:
-        partial.unlink()
-        have = 0
-    if have == item.size and partial.exists():
-        return
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    with transport.open(address, headers) as response:
-        if have and not _continues(response, have):
+    def run(self) -> None:
+        """Receive until all bytes are here, then keep them if they are the right ones."""
+        while True:
+            before = self._have()
+            try:
+                self.transport.retrying(self._receive)
+                return self._keep()
+            except AbsentError as error:
+                raise AbsentError(error.message, file=self.item.filename, **error.evidence) from error
+            except UnavailableError:
+                # a bad line that still brings something is followed to the end; `_check_rate` bounds it
+                if self._have() <= before:
+                    raise
+
+    def _have(self) -> int:
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def _receive(self) -> None:
+        """Append to the partial file until it has the file's size."""
+        have = self._have()
+        if have == self.item.size and have:
+            return
+        if have > self.item.size:
             have = 0
-        _append(item, response, partial, have, transport, progress, stop)
+        with self.transport.open(self.address, {"Range": f"bytes={have}-"} if have else {}) as response:
+            self._append(response, have if _continues(response, have) else 0)
+
+    def _append(self, response: requests.Response, have: int) -> None:
+        name, size = self.item.filename, self.item.size
+        with self.partial.open("r+b" if have else "wb") as stream:
+            stream.seek(have)
+            self.progress(name, have, size)
+            for piece in self.transport.pieces(response):
+                have += len(piece)
+                if have > size:
+                    stream.truncate(0)
+                    raise OversizeError(
+                        "the server sends more bytes than the locked file has",
+                        file=name, expected=size, address=redacted(response.url),
+                    )  # fmt: skip
+                stream.write(piece)
+                self.progress(name, have, size)
+                self._check_rate(len(piece))
+        if have < size:
+            raise UnavailableError(
+                "the file was cut off", file=name, expected=f"{size} bytes", found=f"{have} bytes",
+                fix="run the same command again; it goes on from there",
+            )  # fmt: skip
+
+    def _check_rate(self, count: int) -> None:
+        if self.stop.is_set():
+            raise _StoppedError("stopped", file=self.item.filename)
+        self.received += count
+        seconds = self.transport.clock() - self.begun
+        if seconds > _PATIENCE and self.received < seconds * _SLOWEST:
+            rate = f"{self.received / seconds:.0f} bytes/s"
+            raise FetchError("the server is too slow", file=self.item.filename, rate=rate)
+
+    def _keep(self) -> None:
+        try:
+            with self.partial.open("rb") as stream:
+                self.store.add_stream(chunks_of(stream), expected=self.item.digest)
+        except HashMismatchError as error:
+            self.partial.unlink()
+            raise HashMismatchError(
+                "a download is not the locked file; it was thrown away",
+                file=self.item.filename, expected=self.item.digest, found=error.evidence.get("found"),
+                address=redacted(self.address),
+                fix="do not relock before you know why: the index or something on the way to it altered the file",
+            ) from error  # fmt: skip
+        self.partial.unlink()
 
 
 def _continues(response: requests.Response, have: int) -> bool:
     """Whether the server really sends the rest: it may ignore Range, or answer with another one."""
     content_range: str = response.headers.get("Content-Range", "")
     return response.status_code == 206 and content_range.startswith(f"bytes {have}-")
-
-
-def _append(
-    item: Download, response: requests.Response, partial: Path, have: int,
-    transport: Transport, progress: Progress, stop: threading.Event,
-) -> None:  # fmt: skip
-    begun, at_start = time.monotonic(), have
-    with partial.open("r+b" if have else "wb") as stream:
-        stream.seek(have)
-        progress(item.filename, have, item.size)
-        for piece in transport.pieces(response):
-            if stop.is_set():
-                raise _Stopped("stopped", file=item.filename)
-            have += len(piece)
-            if have > item.size:
-                stream.truncate(0)
-                raise OversizeError(
-                    "the server sends more bytes than the locked file has", file=item.filename, expected=item.size,
-                    address=redacted(response.url),
-                )  # fmt: skip
-            stream.write(piece)
-            progress(item.filename, have, item.size)
-            _check_rate(item, have - at_start, time.monotonic() - begun)
-    if have < item.size:
-        raise UnavailableError(
-            "the file was cut off", file=item.filename, expected=f"{item.size} bytes", found=f"{have} bytes",
-            fix="run the same command again; it goes on from there",
-        )  # fmt: skip
-
-
-def _check_rate(item: Download, received: int, seconds: float) -> None:
-    if seconds > _PATIENCE and received < seconds * _SLOWEST:
-        raise UnavailableError("the server is too slow", file=item.filename, rate=f"{received / seconds:.0f} bytes/s")
-
-
-def _keep(item: Download, partial: Path, store: Store, address: str) -> None:
-    try:
-        with partial.open("rb") as stream:
-            store.add_stream(chunks_of(stream), expected=item.digest)
-    except HashMismatchError as error:
-        raise HashMismatchError(
-            "a download is not the locked file; it was thrown away",
-            file=item.filename, expected=item.digest, found=error.evidence.get("found"), address=redacted(address),
-            fix="do not relock before you know why: the index or something on the way to it altered the file",
-        ) from error  # fmt: skip
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

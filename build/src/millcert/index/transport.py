@@ -10,6 +10,7 @@ from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from millcert.errors import FetchError
@@ -57,16 +58,16 @@ class Transport:
         *,
         plain_http: bool = False,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``plain_http`` is for the Debian mirror, whose every file is checked against a signed list."""
         self._configuration = configuration
         self._plain_http = plain_http
         self._sleep = sleep
+        self.clock = clock
         self._session = requests.Session()
         self._session.mount("https://", HTTPAdapter(pool_maxsize=8))
         self._session.mount("http://", HTTPAdapter(pool_maxsize=8))
-        if configuration.ca_bundle:
-            self._session.verify = configuration.ca_bundle
 
     def read(self, address: str, *, accept: str, limit: int) -> tuple[bytes, str, str]:
         """A whole body of at most ``limit`` bytes, its content type and its final address."""
@@ -75,7 +76,7 @@ class Transport:
     def _read_once(self, address: str, accept: str, limit: int) -> tuple[bytes, str, str]:
         with self.open(address, {"Accept": accept}) as response:
             body = bytearray()
-            for piece in self.pieces(response):
+            for piece in self.pieces(response, decode=True):
                 body += piece
                 if len(body) > limit:
                     raise OversizeError("the answer is too long", address=redacted(address), limit=limit)
@@ -144,8 +145,12 @@ class Transport:
         # identity: sizes and ranges count the bytes that are hashed
         sent = {"User-Agent": "millcert", "Accept-Encoding": "identity", **headers}
         timeout = (min(self._configuration.timeout, 20.0), self._configuration.timeout)
+        # given with each request: a session's own setting yields to REQUESTS_CA_BUNDLE
+        verify = self._configuration.ca_bundle or True
         try:
-            return self._session.get(address, headers=sent, stream=True, allow_redirects=False, timeout=timeout)
+            return self._session.get(
+                address, headers=sent, stream=True, allow_redirects=False, timeout=timeout, verify=verify
+            )
         except requests.exceptions.SSLError as error:
             raise InsecureAddressError(
                 "the server's certificate is not trusted", address=redacted(address), reason=_cause(error),
@@ -158,11 +163,13 @@ class Transport:
         except (requests.RequestException, ValueError) as error:
             raise FetchError("the request cannot be made", address=redacted(address), reason=_cause(error)) from error
 
-    def pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The body as it comes; UnavailableError where the connection breaks or goes silent."""
+    def pieces(self, response: requests.Response, *, decode: bool = False) -> Iterator[bytes]:
+        """The body as it comes, decompressed only with ``decode``; UnavailableError where the connection breaks."""
         try:
-            yield from response.iter_content(_PIECE)
-        except (requests.RequestException, OSError) as error:
+            # read1: what has arrived is passed on at once, so that a broken connection loses nothing of it
+            while piece := response.raw.read1(_PIECE, decode_content=decode):
+                yield piece
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(
                 "the connection broke in the middle of a file", address=redacted(response.url), reason=_cause(error)
             ) from error

@@ -72,7 +72,7 @@ def resolve(
         if previous:
             (folder / "requirements.txt").write_text("".join(f"{n}=={v}\n" for n, v in sorted(previous.items())))
         program = Path(__file__).with_name("pip_compile.py")
-        command = [sys.executable, "-P", str(program), json.dumps(_description(target)), *_OPTIONS]
+        command = [sys.executable, "-I", str(program), json.dumps(_description(target)), *_OPTIONS]
         command.append(f"--cache-dir={folder / 'cache'}")
         result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
         if result.returncode:
