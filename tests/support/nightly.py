@@ -7,6 +7,10 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +20,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 from millcert.attest import BuildDefinition, Subject, provenance
 from millcert.keys import DEFAULT_LIFETIMES, Draft, Role
 from millcert.lock import Lock, LockedFile, Pin, parse_lock, render_lock
@@ -27,7 +32,21 @@ from millcert.store import Store
 from securesystemslib.signer import CryptoSigner, Signer
 from tuf.ngclient import Updater, UpdaterConfig
 
-__all__ = ["NOW", "Nightly", "build_wheel", "client", "lock_of", "make_wheel", "serve", "trusting"]
+__all__ = [
+    "NOW",
+    "OWNED",
+    "Nightly",
+    "build_wheel",
+    "client",
+    "hours",
+    "installed",
+    "lock_of",
+    "make_wheel",
+    "pip",
+    "serve",
+    "trusting",
+    "uv",
+]
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # clients read the real clock, so tests publish about now
 OWNED = frozenset({normalize("wootz")})
@@ -134,7 +153,7 @@ class Nightly:
         return [key for keys in self.keys.values() for key in keys]
 
     def commit(
-        self, draft: Draft, now: datetime, *, signers: Sequence[Signer] | None = None, site: Site | None = None
+        self, draft: Draft, now: datetime = NOW, *, signers: Sequence[Signer] | None = None, site: Site | None = None
     ) -> int:
         signers = self.all_keys if signers is None else signers
         draft.sign(signers)
@@ -223,6 +242,31 @@ def client(address: str, cache: Path, root: bytes, path: str = "nightly/cpu/woot
         raise LookupError(path)
     page: dict[str, Any] = json.loads(Path(updater.download_target(target, str(cache / "page.json"))).read_bytes())
     return page
+
+
+def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed pip, away from the machine's configuration."""
+    command = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", *arguments]
+    return _run(command, {"PIP_CONFIG_FILE": os.devnull})
+
+
+def uv(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed uv's pip interface, away from the machine's configuration; skips where uv is missing."""
+    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if found is None:
+        pytest.skip("uv is not installed")
+    command = [found, "pip", *arguments, "--no-config", "--no-cache", "--python", sys.executable]
+    return _run(command, {})
+
+
+def installed(folder: Path) -> set[str]:
+    """Name and version of what an installer put into a target folder."""
+    return {path.name.removesuffix(".dist-info") for path in folder.glob("*.dist-info")}
+
+
+def _run(command: list[str], more: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    return subprocess.run(command, env=clean | more, capture_output=True, text=True, timeout=120)
 
 
 def hours(count: float) -> timedelta:

@@ -33,7 +33,7 @@ def provenance_object(bundles: Mapping[str, bytes], builders: Mapping[str, Build
 def _attestation(bundle: bytes) -> dict[str, Any] | None:
     """One bundle that was verified as an attestation object, or None."""
     fields = json.loads(bundle)
-    material, envelope = fields["verificationMaterial"], fields.get("dsseEnvelope")
+    material, envelope = fields.get("verificationMaterial", {}), fields.get("dsseEnvelope")
     entries = material.get("tlogEntries", [])
     if not envelope or "certificate" not in material or not entries:
         return None

@@ -125,7 +125,7 @@ class Publisher:
 
     def _begin(self) -> Plan:
         state = load_state(self.site, self.trusted_root, floor=self.floor)
-        finish_views(self.site, state.version("timestamp"))
+        finish_views(self.site)
         return Plan(state)
 
     def _finish(self, plan: Plan, now: datetime) -> Outcome:

@@ -51,22 +51,24 @@ def commit(
     timestamp = renew(state.timestamp, "timestamp", now, lifetimes) if state else Metadata(fresh)
     timestamp.signed.snapshot_meta = meta
     _sign(root, "timestamp", timestamp, signers)
-    version = int(timestamp.signed.version)
-    site.replace(_JOURNAL, canonical_json({"timestamp": version, "views": list(draft.views.items())}))
+    timestamp_bytes = timestamp.to_bytes()
+    journal = {"timestamp": digest_of(timestamp_bytes), "views": list(draft.views.items())}
+    site.replace(_JOURNAL, canonical_json(journal))
     if site.read(TIMESTAMP) != (state.timestamp_bytes if state else None):
         raise LostRaceError("another publisher was quicker", fix="run the same command again")
-    site.replace(TIMESTAMP, timestamp.to_bytes())
-    finish_views(site, version)
-    return version
+    site.replace(TIMESTAMP, timestamp_bytes)
+    finish_views(site)
+    return int(timestamp.signed.version)
 
 
-def finish_views(site: Site, version: int) -> None:
-    """Bring the views up to the timestamp in force (``version``), if a run before this one did not."""
+def finish_views(site: Site) -> None:
+    """Bring the views up to the timestamp in force, if the run that put it there did not; the caller holds the lock."""
     if (data := site.read(_JOURNAL)) is None:
         return
     try:
         journal = json.loads(data)
-        views = dict(journal["views"]) if journal["timestamp"] <= version else {}
+        # a journal of a timestamp that never came into force is of a run that died, or lost a race, before its switch
+        views = dict(journal["views"]) if journal["timestamp"] == digest_of(site.read(TIMESTAMP) or b"") else {}
     except (ValueError, KeyError, TypeError) as error:
         raise SiteStateError(
             "the journal is damaged", file=_JOURNAL, reason=error, fix="remove it, then run `millcert index views`"
