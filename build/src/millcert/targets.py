@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from millcert.errors import ConfigError, UsageError
 
-__all__ = ["Architecture", "Cuda", "Limits", "Targets", "Variant", "load_targets"]
+__all__ = ["Architecture", "Cuda", "ImageBudgets", "Limits", "Targets", "Variant", "load_targets"]
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,26 @@ class Variant:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one sandboxed step: seconds of wall time, MiB of memory, processes, MiB of output."""
+    """Bounds of one sandboxed step: seconds, MiB of memory, processes and threads, MiB of output and of log."""
 
     wall_seconds: int
     memory_mib: int
     processes: int
     output_mib: int
+    log_mib: int
+
+
+@dataclass(frozen=True)
+class ImageBudgets:
+    """The most that an image's gzip layers may weigh, in bytes: each layer by its name, each image by its variant."""
+
+    layers: Mapping[str, int]
+    totals: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Targets:
-    """All of targets.toml."""
+    """All of targets.toml; ``images`` is None for a project that builds none."""
 
     project: str
     source: Path
@@ -66,6 +75,7 @@ class Targets:
     architectures: Mapping[str, Architecture]
     variants: Mapping[str, Variant]
     limits: Limits
+    images: ImageBudgets | None = None
 
     def choose(self, names: Iterable[str]) -> list[Variant]:
         """The named variants in the file's order, all of them for no names; UsageError for an unknown one."""
@@ -102,7 +112,8 @@ def load_targets(path: Path) -> Targets:
         abi_tag=project.text("abi_tag"),
         architectures=architectures,
         variants=variants,
-        limits=Limits(*(limits.number(key) for key in ("wall_seconds", "memory_mib", "processes", "output_mib"))),
+        limits=Limits(**{field.name: limits.number(field.name) for field in fields(Limits)}),
+        images=_image_budgets(table.table("images"), variants) if table.has("images") else None,
     )
     for reader in (project, limits, table):
         reader.finish()
@@ -121,6 +132,14 @@ def _variant(name: str, fields: _Reader, architectures: Mapping[str, Architectur
         cuda = Cuda(fields.text("cuda"), gpu, fields.text("cupy"))
     fields.finish()
     return Variant(name, chosen, cuda)
+
+
+def _image_budgets(table: _Reader, variants: Mapping[str, Variant]) -> ImageBudgets:
+    layers, totals = table.numbers_of("layer_bytes"), table.numbers_of("image_bytes")
+    table.finish()
+    if odd := sorted(set(totals) ^ set(variants)):
+        raise table.error(f"image_bytes.{odd[0]}", "a budget without its variant, or a variant without", "one for each")
+    return ImageBudgets(layers, totals)
 
 
 class _Reader:
@@ -153,6 +172,11 @@ class _Reader:
         if value <= 0:
             raise self.error(key, str(value), "a whole number above zero")
         return value
+
+    def numbers_of(self, key: str) -> dict[str, int]:
+        """A table of whole numbers above zero."""
+        inner = self.table(key)
+        return {name: inner.number(name) for name in inner._table}
 
     def texts(self, key: str) -> list[str]:
         return [str(item) for item in self._list(key, str, "a list of strings")]

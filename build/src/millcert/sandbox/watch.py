@@ -1,84 +1,118 @@
-"""The watch over a running step: wall time, processes, memory and output size, looked at several times a second.
+"""The watch over a running step: wall time, processes, memory, output and log, looked at several times a second.
 
-It needs no control group and no privilege. The whole pid namespace is killed at once when a limit is passed, so
-a fork bomb or a disk filler gains a fraction of a second at most.
+It needs no control group and no privilege, so it is the same watch on every machine. The whole process namespace is
+killed at once when a limit is passed: a fork bomb or a disk filler gains a fraction of a second at most.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import threading
+import select
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from millcert.targets import Limits
+from millcert.sandbox.log import Log
+from millcert.sandbox.model import Step
 
 __all__ = ["Watch"]
 
-_INTERVAL = 0.2
+_INTERVAL = 0.1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_BLOCK = 512  # of st_blocks, whatever the file system's own
+
+
+@dataclass(frozen=True)
+class _Process:
+    number: int
+    threads: int
+    resident: int
 
 
 class Watch:
-    """Bounds of one step, held against what its processes use."""
+    """Bounds of one step, held against what its processes use; ``init`` is the process that is 1 inside."""
 
-    def __init__(self, pid: int, output: Path, limits: Limits, stop: threading.Event) -> None:
-        self._pid, self._output, self._limits, self._stop = pid, output, limits, stop
+    def __init__(self, init: int, step: Step, log: Log, stop: int) -> None:
+        self._init, self._output, self._limits, self._log, self._stop = init, step.output, step.limits, log, stop
 
-    def until_exit(self, process: subprocess.Popen[bytes]) -> str:
-        """Wait for the process; the text of the limit it passed, or an empty one."""
+    def until_exit(self, number: int) -> str:
+        """Wait for a process; the text of the limit it passed, or an empty one. KeyboardInterrupt when stopped."""
         end = time.monotonic() + self._limits.wall_seconds
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(min(_INTERVAL, max(0.01, end - time.monotonic())))
-                return ""
-            if self._stop.is_set():
-                raise KeyboardInterrupt
-            if time.monotonic() >= end:
-                return f"wall_seconds = {self._limits.wall_seconds}"
-            if exceeded := self._passed():
-                return exceeded
+        with contextlib.closing(os.fdopen(os.pidfd_open(number))) as process:
+            while True:
+                patience = min(_INTERVAL, max(0.0, end - time.monotonic()))
+                ready, _, _ = select.select([process.fileno(), self._stop], [], [], patience)
+                if self._stop in ready:
+                    raise KeyboardInterrupt
+                if ready:
+                    return ""
+                if time.monotonic() >= end:
+                    return f"wall_seconds = {self._limits.wall_seconds}"
+                if exceeded := self._passed():
+                    return exceeded
 
     def _passed(self) -> str:
-        members = _descendants(self._pid)
-        if len(members) > self._limits.processes:
+        members = list(_members(self._init))
+        if sum(member.threads for member in members) > self._limits.processes:
             return f"processes = {self._limits.processes}"
-        if sum(map(_resident, members)) > self._limits.memory_mib << 20:
+        if sum(member.resident for member in members) > self._limits.memory_mib << 20:
             return f"memory_mib = {self._limits.memory_mib}"
-        if _size(self._output) > self._limits.output_mib << 20:
+        return self.passed_on_disk(members)
+
+    def passed_on_disk(self, members: list[_Process] | None = None) -> str:
+        """The limit that log, output or temporary files are past, if any; ``members`` are the living processes."""
+        if self._log.overflowed:
+            return f"log_mib = {self._limits.log_mib}"
+        most = self._limits.output_mib << 20
+        if _size(self._output) + _size_unlinked(self._output, members or []) > most:
             return f"output_mib = {self._limits.output_mib}"
+        with contextlib.suppress(OSError):
+            temporary = os.statvfs(f"/proc/{self._init}/root/tmp") if members else None
+            if temporary and temporary.f_bavail == 0:
+                return f"output_mib = {self._limits.output_mib} (in /tmp)"
         return ""
 
 
-def _descendants(pid: int) -> list[int]:
-    """All processes below one, by parent links: inside a pid namespace an orphan's parent is the namespace's pid 1."""
-    children: dict[int, list[int]] = {}
+def _members(init: int) -> Iterator[_Process]:
+    """A process and all below it; an orphan's parent is the process namespace's first, so nothing gets away."""
+    children: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - names only, and many times a second
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                stat = Path(f"/proc/{name}/stat").read_bytes()
-                parent = int(stat.rpartition(b")")[2].split()[1])
-                children.setdefault(parent, []).append(int(name))
-    found, todo = [], [pid]
+                # proc(5), after the name in brackets: 1 parent, 17 threads, 21 resident pages
+                fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
+                found = _Process(int(name), int(fields[17]), int(fields[21]) * _PAGE)
+                children.setdefault(int(fields[1]), []).append(found)
+    todo = [init]
     while todo:
         below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
-    return 0
+        todo += [member.number for member in below]
+        yield from below
 
 
 def _size(folder: Path) -> int:
-    total = 0
-    for base, _, files in os.walk(folder):
-        for name in files:
+    total, seen = 0, set()
+    for base, folders, files in os.walk(folder):
+        for name in [*files, *folders]:
             with contextlib.suppress(OSError):
-                total += os.lstat(f"{base}/{name}").st_blocks * 512
+                state = os.lstat(f"{base}/{name}")
+                if state.st_nlink == 1 or state.st_ino not in seen:
+                    total += max(state.st_blocks * _BLOCK, 0)
+                    seen.add(state.st_ino)
     return total
+
+
+def _size_unlinked(folder: Path, members: list[_Process]) -> int:
+    """Bytes of files on the output's file system that are open and have no name any more."""
+    device = folder.stat().st_dev
+    found: dict[int, int] = {}
+    for member in members:
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{member.number}/fd") as descriptors:
+            for descriptor in descriptors:
+                with contextlib.suppress(OSError):
+                    state = descriptor.stat()
+                    if state.st_dev == device and state.st_nlink == 0:
+                        found[state.st_ino] = state.st_blocks * _BLOCK
+    return sum(found.values())
