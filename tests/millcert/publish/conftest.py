@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.nightly import Nightly
+from tests.support.nightly import Nightly, memory_folder
 
 
 @pytest.fixture
 def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where the machine has one: publishing waits for the disk at every file."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        yield Path(folder)
+    """A folder that does not wait for a disk."""
+    with memory_folder(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture
