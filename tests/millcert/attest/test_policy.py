@@ -14,7 +14,7 @@ from millcert.attest.claims import Claims, claims_of
 from millcert.attest.policy import count_builders, refusals_of_build, refusals_of_claims
 from millcert.errors import ConfigError
 
-from tests.support.sigstore import Instance, draft_bundle, email_claims, workflow_claims
+from tests.support.sigstore import Instance, draft_bundle, workflow_claims
 from tests.support.sigstore.scene import COMMIT, IDENTITY, definition, rule
 
 _POLICY = """
@@ -78,17 +78,6 @@ def test_a_policy_with_a_mistake_is_refused(old: str, new: str) -> None:
     assert old in _POLICY
     with pytest.raises(ConfigError):
         parse_policy(_POLICY.replace(old, new).encode())
-
-
-def test_claims_are_those_of_the_certificate() -> None:
-    instance = Instance("http://issuer.example")
-    claims = claims_of(draft_bundle(instance, b"{}", workflow_claims()).certificate)
-    assert claims.key == ("http://issuer.example/oidc", IDENTITY)
-    assert claims.extensions["source-repository-owner-uri"] == "https://github.com/example"
-    assert claims.extensions["build-config-uri"] == IDENTITY
-    assert len(claims.extensions) == 14
-    person = claims_of(draft_bundle(instance, b"{}", email_claims("a@example.org")).certificate)
-    assert (person.identity, dict(person.extensions)) == ("a@example.org", {})
 
 
 def test_every_reason_is_given() -> None:

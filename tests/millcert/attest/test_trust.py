@@ -40,7 +40,9 @@ def test_a_trust_configuration_gives_the_same_root_as_the_root_itself(tmp_path: 
     instance = Instance()
     (tmp_path / "root").write_bytes(instance.trusted_root_json())
     (tmp_path / "config").write_bytes(instance.trust_config_json(rekor=2))
-    assert read_trusted_root(tmp_path / "root").digest == read_trust_config(tmp_path / "config").digest
+    root = read_trusted_root(tmp_path / "root")
+    assert root.document == read_trust_config(tmp_path / "config").document
+    assert root.digest == digest_of(instance.trusted_root_json())
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def parse_statement(data: bytes) -> Statement:
     if document.get("_type") != STATEMENT:
         raise StatementError("not an in-toto statement", expected=STATEMENT, found=printable(document.get("_type")))
     predicate_type = _text(document, "predicateType", "statement")
-    predicate = _mapping(document.get("predicate"), "predicate")
+    predicate = _mapping(document.get("predicate") or {}, "predicate")  # optional in the specification
     build = _build(predicate) if predicate_type == PROVENANCE else None
     return Statement(_subjects(document), predicate_type, predicate, build)
 

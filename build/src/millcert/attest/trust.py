@@ -43,15 +43,11 @@ _MAX_ROOT = 4 << 20
 
 @dataclass(frozen=True, eq=False)
 class TrustRoot:
-    """A trusted root as a document, with its digest and where it came from."""
+    """A trusted root as a document, with where it came from and the sha256 of the bytes it was read from."""
 
     document: Mapping[str, Any]
     source: str
-
-    @functools.cached_property
-    def digest(self) -> Digest:
-        """The sha256 of the document's canonical form: two files that say the same have the same."""
-        return digest_of(canonical_json(self.document))
+    digest: Digest
 
     def verifier_at(self, log_id: bytes, times: Collection[datetime], sct_times: Collection[datetime]) -> Verifier:
         """A sigstore verifier that believes only what this root vouched for at these times.
@@ -147,21 +143,23 @@ def public_good() -> TrustRoot:
             "the trusted root shipped with millcert was altered",
             expected=PUBLIC_GOOD_SHA256, found=found, fix="reinstall millcert, or name a root with --trusted-root",
         )  # fmt: skip
-    return _root(_parse(data, _PUBLIC_GOOD), "the public-good root shipped with millcert")
+    return _root(_parse(data, _PUBLIC_GOOD), "the public-good root shipped with millcert", data)
 
 
 def read_trusted_root(path: Path) -> TrustRoot:
     """A trusted root from a file."""
-    return _root(_parse(_read(path), str(path)), str(path))
+    data = _read(path)
+    return _root(_parse(data, str(path)), str(path), data)
 
 
 def read_trust_config(path: Path) -> TrustRoot:
     """The trusted root inside a client trust configuration."""
-    document = _parse(_read(path), str(path))
+    data = _read(path)
+    document = _parse(data, str(path))
     if document.get("mediaType") != _TRUST_CONFIG:
         raise TrustRootError("not a client trust configuration", file=path, expected=_TRUST_CONFIG)
     inner = document.get("trustedRoot")
-    return _root(inner if isinstance(inner, dict) else {}, str(path))
+    return _root(inner if isinstance(inner, dict) else {}, str(path), data)
 
 
 def _read(path: Path) -> bytes:
@@ -181,13 +179,13 @@ def _parse(data: bytes, source: str) -> dict[str, Any]:
     return document
 
 
-def _root(document: dict[str, Any], source: str) -> TrustRoot:
+def _root(document: dict[str, Any], source: str, data: bytes) -> TrustRoot:
     if document.get("mediaType") != _TRUSTED_ROOT:
         raise TrustRootError(
             "not a Sigstore trusted root",
             file=source, expected=_TRUSTED_ROOT, found=printable(document.get("mediaType")),
         )  # fmt: skip
-    return TrustRoot(document, source)
+    return TrustRoot(document, source, digest_of(data))
 
 
 def _period(name: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
