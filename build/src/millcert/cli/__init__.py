@@ -18,6 +18,8 @@ __all__ = ["main"]
 _COMMANDS = {
     "build": ("build", "Build the wheels of some variants hermetically"),
     "fetch": ("lock", "Bring every locked file into the store, each checked against its hash"),
+    "image": ("image", "Assemble, push, verify and explain the training images"),
+    "guard": ("guard", "Find and prevent dependency confusion"),
     "lock": ("lock", "Resolve requirements to files and write them down by hash"),
     "repro": ("repro", "Build again from nothing elsewhere and compare every byte"),
     "sign": ("attest", "Sign wheels and their provenance with Sigstore"),
