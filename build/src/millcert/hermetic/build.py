@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from millcert.sandbox import Mount, Sandbox, Step
 from millcert.store import Store
 from millcert.targets import Limits
 
-__all__ = ["Builder", "Built", "Observer", "environment_of"]
+__all__ = ["Builder", "Built", "Observer", "Unpacker", "environment_of"]
 
-Unpacker = Callable[[Path, Path], object]
+Unpacker = Callable[[Path, Path, Sequence[str]], object]  # archive, folder, patterns to leave out
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Builder:
             folder.mkdir()
             if isinstance(node, Import):
                 for material in node.materials:
-                    self._unpackers[node.kind](self._store.path(material.digest), folder)
+                    self._unpackers[node.kind](self._store.path(material.digest), folder, node.exclude)
             else:
                 self._run(node, outputs, folder)
             return self._store.add_tree(folder)

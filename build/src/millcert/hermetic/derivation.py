@@ -29,11 +29,15 @@ class Material:
 
 @dataclass(frozen=True)
 class Import:
-    """A node that unpacks pinned archives into one tree, without running anything from them."""
+    """A node that unpacks pinned archives into one tree, without running anything from them.
+
+    ``exclude`` are ``fnmatch`` patterns of paths that are left out.
+    """
 
     name: str
     kind: str  # "debian" or "wheels"
     materials: tuple[Material, ...]
+    exclude: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -41,10 +45,10 @@ class Import:
         return ()
 
     def key(self) -> Digest:
-        """The cache key: kind, and the digests in order."""
-        return digest_of(
-            canonical_json({"import": 1, "kind": self.kind, "archives": [m.digest for m in self.materials]})
-        )
+        """The cache key: kind, the digests in order, and what is left out."""
+        archives = [material.digest for material in self.materials]
+        description = {"import": 1, "kind": self.kind, "archives": archives, "exclude": list(self.exclude)}
+        return digest_of(canonical_json(description))
 
 
 @dataclass(frozen=True)

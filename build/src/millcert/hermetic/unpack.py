@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import shutil
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from millcert.errors import UnsafeArchiveError
@@ -16,14 +19,19 @@ _MOST_BYTES = 8 << 30
 _MOST_FILES = 100_000
 
 
-def unpack_wheel(wheel: Path, into: Path) -> None:
-    """Unpack a wheel's members below ``into``, a ``.data`` folder as it is; UnsafeArchiveError for hostile ones."""
+def unpack_wheel(wheel: Path, into: Path, exclude: Sequence[str] = ()) -> None:
+    """Unpack a wheel's members below ``into``, a ``.data`` folder as it is; UnsafeArchiveError for hostile ones.
+
+    ``exclude`` are ``fnmatch`` patterns of members that are checked and left out.
+    """
+    left_out = [re.compile(fnmatch.translate(pattern)) for pattern in exclude]
     try:
         with zipfile.ZipFile(wheel) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             _check(wheel, members)
             for member in members:
-                _extract(archive, member, into / member.filename)
+                if not any(pattern.match(member.filename) for pattern in left_out):
+                    _extract(archive, member, into / member.filename)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise UnsafeArchiveError("not a readable wheel", file=wheel.name, reason=error) from error
 

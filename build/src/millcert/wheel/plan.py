@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ __all__ = ["Plan", "PlannedWheel", "plan_wheels"]
 _STEPS = Path(steps.__file__).parent
 _PYTHON = "/usr/bin/python3.11"
 _ZIG = "/zig/ziglang/zig"
-_CACHE = {"ZIG_GLOBAL_CACHE_DIR": "/tmp/zig", "ZIG_LOCAL_CACHE_DIR": "/tmp/zig"}  # noqa: S108 - the sandbox's own
+_CACHE = {"ZIG_GLOBAL_CACHE_DIR": "/tmp/zig", "ZIG_LOCAL_CACHE_DIR": "/tmp/zig"}
 
 
 @dataclass(frozen=True)
@@ -93,31 +93,29 @@ class _Planner:
         self._plan, self._native, self._toolchain, self._store = plan, native, toolchain, store
         self._base = plan.add(toolchain.root)
         self._zig = plan.add(toolchain.zig)
-        self._steps = self._tree({path.name: path for path in sorted(_STEPS.glob("*.py"))})
         self._generated = [self._generate(index) for index in range(len(native.generate))]
 
     # -- the native library
 
     def library(self, target: Architecture) -> Output:
-        headers = self._plan.add(Command(
-            "python-headers", (_PYTHON, "/steps/python_headers.py"), self._base, {"/steps": self._steps},
-            ("include/Python.h", "include/pyconfig.h"),
-        ))  # fmt: skip
-        runtime = self._plan.add(Command(
-            f"runtime-{target.name}", (_PYTHON, "/steps/zig_runtime.py", _ZIG, target.zig_target), self._base,
-            {"/steps": self._steps, "/zig": self._zig}, (),
-        ))  # fmt: skip
+        headers = self._script(
+            "python-headers", "python_headers.py", [], {}, ("include/Python.h", "include/pyconfig.h")
+        )
+        runtime = self._script(
+            f"runtime-{target.name}", "zig_runtime.py", [_ZIG, target.zig_target], {"/zig": self._zig}
+        )
         objects = [self._object(target, item, headers) for item in self._native.translations(target.name)]
         paths = [f"/objects/{index}/{name}" for index, (name, _) in enumerate(objects)]
         emulation = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}[target.name]
         output = f"/out/{Path(self._native.library).name}"
-        argv = (
-            _PYTHON, "/steps/link.py", _ZIG, "/runtime", output, "-m", emulation, "--build-id=none", "--eh-frame-hdr",
-            "-s", "-z", "now", "--gc-sections", "--exclude-libs", "ALL", *paths,
-        )  # fmt: skip
-        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/zig": self._zig, "/runtime": runtime}
+        arguments = [
+            _ZIG, "/runtime", output, "-m", emulation, "--build-id=none", "--eh-frame-hdr", "-s", "-z", "now",
+            "--gc-sections", "--exclude-libs", "ALL", *paths,
+        ]  # fmt: skip
+        inputs: dict[str, Digest | Output] = {"/zig": self._zig, "/runtime": runtime}
         inputs |= {f"/objects/{index}": made for index, (_, made) in enumerate(objects)}
-        return self._plan.add(Command(f"link-{target.name}", argv, self._base, inputs, (Path(output).name,), _CACHE))
+        outputs = (Path(output).name,)
+        return self._script(f"link-{target.name}", "link.py", arguments, inputs, outputs, environment=_CACHE)
 
     def _object(self, target: Architecture, item: Translation, headers: Output) -> tuple[str, Output]:
         files = [item.source, *headers_of(self._native.folder, item.source, self._native.include)]
@@ -151,21 +149,19 @@ class _Planner:
         sources = self._sources([unit.source, *headers_of(self._native.folder, unit.source, unit.include)])
         wanted = [("cubin", number, f"sm_{number}.cubin") for number in cuda.gpu]
         wanted.append(("ptx", cuda.newest, f"compute_{cuda.newest}.ptx"))
-        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/cuda": compiler}
+        inputs: dict[str, Digest | Output] = {"/cuda": compiler}
         files = []
         for kind, number, file in wanted:
-            argv = (
-                _PYTHON, "/steps/nvrtc.py", "/cuda", unit.source, kind, str(number), f"/out/{file}", *unit.flags,
-                *(f"--include-path=/src/{path}" for path in unit.include),
+            options = [*unit.flags, *(f"--include-path=/src/{path}" for path in unit.include)]
+            made = self._script(
+                f"{kind}-{cuda.version}-{number}", "nvrtc.py",
+                ["/cuda", unit.source, kind, str(number), f"/out/{file}", *options],
+                {"/cuda": compiler, "/src": sources}, (file,), directory="/src",
             )  # fmt: skip
-            made = Command(
-                f"{kind}-{cuda.version}-{number}", argv, self._base,
-                {"/steps": self._steps, "/cuda": compiler, "/src": sources}, (file,), {}, "/src",
-            )  # fmt: skip
-            inputs[f"/kernels/{file}"] = self._plan.add(made)
+            inputs[f"/kernels/{file}"] = made
             files.append(f"/kernels/{file}/{file}")
-        argv = (_PYTHON, "/steps/fatbin.py", "/cuda", f"/out/{unit.install}", *files)
-        return self._plan.add(Command(f"fatbin-{variant.name}", argv, self._base, inputs, (unit.install,)))
+        arguments = ["/cuda", f"/out/{unit.install}", *files]
+        return self._script(f"fatbin-{variant.name}", "fatbin.py", arguments, inputs, (unit.install,))
 
     # -- the wheel
 
@@ -182,7 +178,6 @@ class _Planner:
         meta = metadata_files(pyproject, self._native.folder, facts)
         package = self._native.module.rpartition(".")[0].replace(".", "/")
         inputs: dict[str, Digest | Output] = {
-            "/steps": self._steps,
             "/python": self._python_tree(),
             "/meta": self._bytes_tree(meta.files),
             "/library": library,
@@ -190,20 +185,17 @@ class _Planner:
         pairs = ["/python=", "/meta=", f"/library={package}"]
         for index, made in enumerate(self._native.generate):
             if any(name.endswith(".pyi") for name in made.outputs):
-                stubs = Command(
-                    f"stubs-{index}", (_PYTHON, "/steps/stubs.py", "/generated"), self._base,
-                    {"/steps": self._steps, "/generated": self._generated[index]}, (),
-                )  # fmt: skip
-                inputs[f"/stubs/{index}"] = self._plan.add(stubs)
+                generated: dict[str, Digest | Output] = {"/generated": self._generated[index]}
+                inputs[f"/stubs/{index}"] = self._script(f"stubs-{index}", "stubs.py", ["/generated"], generated)
                 pairs.append(f"/stubs/{index}={package}")
         if fatbin:
             inputs["/cuda"] = fatbin
             pairs.append("/cuda=")
         filename = f"{targets.project}-{version}-{tag}.whl"
-        argv = (_PYTHON, "/steps/pack_wheel.py", f"/out/{filename}", meta.dist_info, *pairs)
+        arguments = [f"/out/{filename}", meta.dist_info, *pairs]
         clock = {"SOURCE_DATE_EPOCH": str(revision.time)}
         name = f"wheel-{variant.name}-{target.name}"
-        packed = self._plan.add(Command(name, argv, self._base, inputs, (filename,), clock))
+        packed = self._script(name, "pack_wheel.py", arguments, inputs, (filename,), environment=clock)
         check = self._check(name, filename, target, packed)
         self._plan.wheels.append(PlannedWheel(
             variant.name, target.name, name, check, filename, version, meta.sbom, materials,
@@ -211,10 +203,21 @@ class _Planner:
 
     def _check(self, name: str, filename: str, target: Architecture, packed: Output) -> str:
         checks = self._plan.add(self._toolchain.checks)
-        argv = (_PYTHON, "/steps/check_wheel.py", f"/wheel/{filename}", target.platform_tag, "/out/report.json")
-        inputs: dict[str, Digest | Output] = {"/steps": self._steps, "/checks": checks, "/wheel": packed}
-        made = Command(f"check-{name}", argv, self._base, inputs, ("report.json",), {"PYTHONPATH": "/checks"})
-        return self._plan.add(made).node
+        arguments = [f"/wheel/{filename}", target.platform_tag, "/out/report.json"]
+        inputs: dict[str, Digest | Output] = {"/checks": checks, "/wheel": packed}
+        checker = {"PYTHONPATH": "/checks"}
+        outputs = ("report.json",)
+        return self._script(f"check-{name}", "check_wheel.py", arguments, inputs, outputs, environment=checker).node
+
+    def _script(
+        self, name: str, script: str, arguments: Sequence[str], inputs: Mapping[str, Digest | Output],
+        outputs: tuple[str, ...] = (), *, environment: Mapping[str, str] | None = None, directory: str = "/",
+    ) -> Output:  # fmt: skip
+        # each script is an input of its own, so that changing one rebuilds only what it makes
+        step = self._tree({script: _STEPS / script})
+        argv = (_PYTHON, f"/steps/{script}", *arguments)
+        mounted = {"/steps": step, **inputs}
+        return self._plan.add(Command(name, argv, self._base, mounted, outputs, environment or {}, directory))
 
     # -- trees of sources
 

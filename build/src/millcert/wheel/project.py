@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millcert import debian, index, lock
-from millcert.hermetic.build import Builder, Built, Observer
+from millcert.errors import ConfigError
+from millcert.hermetic.build import Builder, Built, Observer, Unpacker
 from millcert.hermetic.native import load_native
 from millcert.hermetic.revision import Revision, read_revision
 from millcert.hermetic.toolchain import Toolchain, toolchain_of
@@ -20,7 +21,14 @@ from millcert.wheel.release import ReleasedWheel, release_wheel
 
 __all__ = ["BuildResult", "Project"]
 
-UNPACKERS: Mapping[str, Callable[[Path, Path], object]] = {"wheels": unpack_wheel, "debian": debian.unpack}
+
+def _unpack_deb(deb: Path, into: Path, exclude: Sequence[str]) -> None:
+    if exclude:
+        raise ConfigError("Debian packages are unpacked whole", found=", ".join(exclude))
+    debian.unpack(deb, into)
+
+
+UNPACKERS: Mapping[str, Unpacker] = {"wheels": unpack_wheel, "debian": _unpack_deb}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from millcert.errors import DiskFullError
 from millcert.hermetic.build import Built
-from millcert.wheel.plan import PlannedWheel
 from millcert.model import Digest
 from millcert.store import Store
+from millcert.wheel.plan import PlannedWheel
 
 __all__ = ["ReleasedWheel", "place", "release_wheel"]
 

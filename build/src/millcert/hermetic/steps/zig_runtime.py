@@ -19,7 +19,7 @@ extern "C" int probe(int n) { if (n) throw std::runtime_error(std::to_string(n))
 
 def main() -> None:
     zig, target = sys.argv[1:]
-    work = pathlib.Path("/tmp/runtime")  # noqa: S108 - the sandbox's own private /tmp
+    work = pathlib.Path("/tmp/runtime")
     work.mkdir()
     (work / "probe.cpp").write_text(PROBE)
     command = [
