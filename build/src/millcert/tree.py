@@ -76,9 +76,14 @@ def check_path(path: str) -> str:
     """A relative path that stays inside; UnsafeArchiveError for anything else."""
     parts = path.split("/")
     bad = not path or path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts)
-    if bad or any(ord(character) < 32 or ord(character) == 127 for character in path):
+    if bad or not _is_clean(path):
         raise UnsafeArchiveError("a path that leaves its tree or cannot be a file name", path=repr(path))
     return path
+
+
+def _is_clean(text: str) -> bool:
+    # surrogates stand for bytes that are not UTF-8
+    return not any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in text)
 
 
 def parse_tree(data: bytes) -> Tree:
@@ -101,7 +106,7 @@ def _entry(fields: dict[str, object]) -> Entry:
             raise ValueError("size is not a number")
         return Entry(path, "file", parse_digest(str(fields["digest"])), size, bool(fields.get("executable")))
     if kind == "link":
-        return Entry(path, "link", target=str(fields["target"]))
+        return Entry(path, "link", target=_link_target(path, str(fields["target"])))
     if kind == "folder":
         return Entry(path, "folder")
     raise ValueError(f"kind {kind!r}")
@@ -114,16 +119,16 @@ def scan_tree(folder: Path) -> Iterator[Entry]:
         here = Path(base)
         for name in sorted([*folders, *files]):
             path = here / name
-            relative = path.relative_to(folder).as_posix()
+            relative = check_path(path.relative_to(folder).as_posix())
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 yield Entry(relative, "link", target=_link_target(relative, str(path.readlink())))
+            elif mode & (stat.S_ISUID | stat.S_ISGID):
+                raise UnsafeArchiveError("a set-user-id or set-group-id file or folder", path=relative, mode=oct(mode))
             elif stat.S_ISDIR(mode):
                 yield Entry(relative, "folder")
             elif not stat.S_ISREG(mode):
                 raise UnsafeArchiveError("neither a file, a folder nor a link", path=relative, mode=oct(mode))
-            elif mode & (stat.S_ISUID | stat.S_ISGID):
-                raise UnsafeArchiveError("a set-user-id or set-group-id file", path=relative, mode=oct(mode))
             else:
                 yield Entry(relative, "file", executable=bool(mode & stat.S_IXUSR))
 
@@ -135,4 +140,6 @@ def _link_target(path: str, target: str) -> str:
         depth += -1 if part == ".." else 1
         if depth < 0:
             raise UnsafeArchiveError("a link that leaves its tree", path=path, target=target)
+    if not _is_clean(target):
+        raise UnsafeArchiveError("a link's target that cannot be written down", path=path, target=repr(target))
     return target
