@@ -155,7 +155,7 @@ def test_a_service_that_is_down_signs_nothing(scene: Scene) -> None:
 def test_a_bundle_that_would_not_verify_is_not_written(scene: Scene, server: Server, tmp_path: Path) -> None:
     with Server() as other:
         config, token = other.instance.trust_config_json(), other.instance.issuer.token(workflow_claims())
-        with pytest.raises(Exception, match="trusted root"):
+        with pytest.raises(SigningError, match="would not verify"):
             list(sign([prepare(scene.wheel)], scene.root, lambda: session(config, token=token)))
     assert not bundle_path(scene.wheel).exists()
 

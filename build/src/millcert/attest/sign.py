@@ -11,8 +11,6 @@ verify.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from millcert.attest.trust import TrustRoot
 from millcert.attest.verify import Verifier
 from millcert.errors import MillcertError, VerificationError
 from millcert.model import Digest, digest_of_file
+from millcert.wheel.release import place
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -143,8 +142,15 @@ def sign(
             signer = signer or stack.enter_context(open_session())
             replaced = request.bundle.exists()
             data = signer(request.statement)
-            result = _verified(request, data, root, "signed anew" if replaced else "signed")
-            _write_whole(request.bundle, data)
+            try:
+                result = _verified(request, data, root, "signed anew" if replaced else "signed")
+            except VerificationError as error:
+                raise SigningError(
+                    "the new bundle would not verify; it was not written", file=request.path,
+                    reason=error.message, check=type(error).__name__, trusted_root=root.source,
+                    fix="update millcert: the root it verifies with may be older than the instance's keys",
+                ) from error  # fmt: skip
+            _write(request.bundle, data)
             yield result
 
 
@@ -251,15 +257,8 @@ def _refuse_dirty_name(path: Path) -> None:
         )  # fmt: skip
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def _write(path: Path, data: bytes) -> None:
     try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        place(path, data)
     except OSError as error:
         raise SigningError("the bundle cannot be written", file=path, reason=error.strerror) from error
-    finally:
-        temporary.unlink(missing_ok=True)
