@@ -25,8 +25,8 @@ FIRST, SECOND = "0.1.0.dev20261123+cpu", "0.1.0.dev20261124+cpu"
 def change(nightly: Nightly, role: str, *, add: list[Signer] | None = None, remove: list[Signer] | None = None,
            threshold: int | None = None) -> Draft:  # fmt: skip
     return change_role(
-        nightly.state(), role, add=[key.public_key for key in add or []],
-        remove=[key.public_key.keyid for key in remove or []], threshold=threshold, now=NOW, lifetimes=DEFAULT_LIFETIMES,
+        nightly.state(), role, add=[key.public_key for key in add or []], threshold=threshold,
+        remove=[key.public_key.keyid for key in remove or []], now=NOW, lifetimes=DEFAULT_LIFETIMES,
     )  # fmt: skip
 
 

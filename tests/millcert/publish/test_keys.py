@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from millcert.keys import (
     token_key,
     write_key,
 )
+from millcert.keys.keyfile import unlock
 from millcert.publish.ceremony import change_role
 from securesystemslib.signer import Signer
 
@@ -60,13 +62,9 @@ def test_a_key_in_an_encrypted_file(nightly: Nightly, tmp_path: Path) -> None:
 
 
 def test_the_private_half_is_nowhere_in_the_clear(tmp_path: Path) -> None:
-    from millcert.keys.keyfile import unlock
-
     document = create_key("alice", "correct horse", cost=CHEAP)
     private = unlock(document, "correct horse")._private_key  # the test looks inside on purpose
     raw = private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())  # type: ignore[union-attr]  # Ed25519
-    from base64 import b64encode
-
     for form in (raw.hex(), b64encode(raw).decode(), "correct horse"):
         assert form.encode() not in document.to_bytes()
     assert document.card.secret is None
