@@ -214,7 +214,7 @@ def test_an_index_configured_over_plain_http(store: Store, index: LoopbackIndex,
 def test_a_complete_store_asks_nobody(
     index: LoopbackIndex, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, file = wanted = wanted_from(index, tmp_path)
+    wanted = wanted_from(index, tmp_path)
     store.add_bytes(index.projects["thing"][0].data)
     monkeypatch.setenv("PIP_INDEX_URL", index.url)
     fetch([wanted], store)

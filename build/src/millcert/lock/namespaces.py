@@ -67,6 +67,14 @@ def parse_namespaces(data: bytes) -> Namespaces:
             raise ValueError("upstream must name an index that owns no names")
         if bad := [prefix for prefix in prefixes if not prefix.endswith("-") or normalize(prefix[:-1]) != prefix[:-1]]:
             raise ValueError(f"prefix {bad[0]!r} is not a normalised name with a dash at its end")
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ConfigError,
+    ) as error:
         raise ConfigError("not a namespace map", reason=repr(error)) from error
     return Namespaces(upstream, owned, prefixes)

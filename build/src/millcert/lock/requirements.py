@@ -17,6 +17,8 @@ from millcert.names import NormalizedName, normalize
 
 __all__ = ["Wanted", "parse_requirements", "read_requirements"]
 
+_ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz")  # pip takes such a name for a path
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -85,6 +87,8 @@ def _requirement(line: str, origin: str, number: int) -> Requirement:
         requirement = Requirement(line)
     except InvalidRequirement as error:
         raise LockError("not a requirement by name", file=origin, line=number, found=line[:120]) from error
+    if requirement.name.lower().endswith(_ARCHIVES):
+        raise LockError("a file cannot be locked, only a name", file=origin, line=number, found=requirement.name)
     if requirement.url:
         raise LockError(
             "a requirement by address cannot be locked: no index vouches for it",

@@ -26,7 +26,8 @@ _OPTIONS = (
     "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options", "--resolver=backtracking",
     "--pip-args=--only-binary=:all:", "--output-file=requirements.txt", "requirements.in",
 )  # fmt: skip
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)")
+# a marker was decided for the target already, or the pin would not be here
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;]+)(?: ; .*)?")
 _VIA = re.compile(r"    #(?: via|  )(?: (?P<via>\S.*))?")
 
 
@@ -47,7 +48,7 @@ def isolated(environ: Mapping[str, str], configuration: ClientConfiguration, ind
         "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         # not an argument: an address may hold a credential, and arguments are public
         "PIP_INDEX_URL": configuration.address(index), "PIP_DEFAULT_TIMEOUT": f"{configuration.timeout:.0f}",
-        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+        "PIP_RETRIES": "2", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     return kept | ({"PIP_CERT": configuration.ca_bundle} if configuration.ca_bundle else {})
 
