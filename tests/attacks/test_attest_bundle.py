@@ -104,7 +104,7 @@ def test_the_signature_is_changed(scene: Scene, rekor: int) -> None:
 
 def test_the_certificate_is_replaced_by_another_of_the_same_identity(scene: Scene) -> None:
     draft = scene.draft()
-    draft.certificate = scene.draft().certificate
+    draft.certificate = scene.draft(start=_later(-1)).certificate  # valid at the time the other was used
     _refused(scene, draft, SignatureError)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from millcert.attest.bundle import bundles_beside
+from millcert.attest.bundle import BundleFinder
 from millcert.attest.errors import BundleError, IdentityRefusedError, QuorumError
 from millcert.attest.policy import BuilderRule, Policy
 from millcert.attest.verify import Verifier
@@ -81,9 +81,12 @@ def test_many_files_get_a_verdict_each(tmp_path: Path, server: Server) -> None:
 def test_bundles_beside_a_file_are_its_own(tmp_path: Path) -> None:
     ours = ["a.whl.sigstore.json", "a.whl.1.sigstore.json", "a.whl.rebuilder.sigstore.json"]
     others = ["a.whl.x.y.sigstore.json", "b.whl.sigstore.json", "a.whl.sigstore.json.bak", "a.whl2.sigstore.json"]
-    for name in [*ours, *others]:
+    for name in [*ours, *others, "a.whl", "a.whl..sigstore.json"]:
         (tmp_path / name).touch()
-    assert {path.name for path in bundles_beside(tmp_path / "a.whl")} == set(ours)
+    finder = BundleFinder()
+    assert [path.name for path in finder.beside(tmp_path / "a.whl")] == ours
+    assert [path.name for path in finder.beside(tmp_path / "b.whl")] == ["b.whl.sigstore.json"]
+    assert finder.beside(tmp_path / "c.whl") == []
 
 
 def test_a_file_without_a_bundle_is_refused(scene: Scene) -> None:

@@ -7,6 +7,8 @@ Specification: sigstore protobuf-specs, sigstore_bundle.proto.
 from __future__ import annotations
 
 import base64
+import bisect
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
     from sigstore.models import Bundle
 
-__all__ = ["MAX_BUNDLE", "SUFFIX", "ClaimedBundle", "bundles_beside", "read_bundle"]
+__all__ = ["MAX_BUNDLE", "SUFFIX", "BundleFinder", "ClaimedBundle", "read_bundle"]
 
 SUFFIX = ".sigstore.json"
 MAX_BUNDLE = 2 * MAX_STATEMENT  # the statement in base64, and room for the rest
@@ -68,19 +70,23 @@ class ClaimedBundle:
         return tuple(promise.timestamp.replace(tzinfo=UTC) for promise in promises)
 
 
-def bundles_beside(path: Path) -> list[Path]:
-    """The bundles next to a file: ``NAME.sigstore.json`` and ``NAME.<builder>.sigstore.json``, in order of name."""
-    prefix = f"{path.name}."
-    found = [path.with_name(path.name + SUFFIX)]
-    found += sorted(
-        other
-        for other in path.parent.iterdir()
-        if other.name.startswith(prefix)
-        and other.name.endswith(SUFFIX)
-        and "." not in other.name[len(prefix) : -len(SUFFIX)]
-        and other != found[0]
-    )
-    return [bundle for bundle in found if bundle.is_file()]
+class BundleFinder:
+    """Finds the bundles that lie beside files; each folder is read once, however many of its files are asked for."""
+
+    def __init__(self) -> None:
+        self._listings: dict[Path, list[str]] = {}
+
+    def beside(self, path: Path) -> list[Path]:
+        """A file's own bundle ``NAME.sigstore.json``, then ``NAME.<builder>.sigstore.json``; no label has a dot."""
+        if path.parent not in self._listings:
+            self._listings[path.parent] = sorted(other.name for other in path.parent.iterdir())
+        listing, prefix = self._listings[path.parent], f"{path.name}."
+        first = bisect.bisect_left(listing, prefix)
+        names = itertools.takewhile(lambda name: name.startswith(prefix), itertools.islice(listing, first, None))
+        labels = {name: name[len(prefix) : -len(SUFFIX)] for name in names if name.endswith(SUFFIX)}
+        own = [path.name + SUFFIX] if path.name + SUFFIX in labels else []
+        others = [name for name, label in labels.items() if label and "." not in label]
+        return [path.with_name(name) for name in own + others]
 
 
 def read_bundle(data: bytes) -> ClaimedBundle:

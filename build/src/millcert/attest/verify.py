@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millcert.attest.bundle import MAX_BUNDLE, SUFFIX, ClaimedBundle, bundles_beside, read_bundle
+from millcert.attest.bundle import MAX_BUNDLE, SUFFIX, BundleFinder, ClaimedBundle, read_bundle
 from millcert.attest.claims import Claims
 from millcert.attest.errors import (
     BundleError,
@@ -117,11 +117,18 @@ class Verifier:
 
     def verdicts(self, paths: Sequence[Path], bundles: Sequence[Path] = ()) -> Iterator[Verdict]:
         """A verdict for each file, in order; files are hashed ahead on other threads, in constant memory."""
-        with ThreadPoolExecutor(thread_name_prefix="sha256") as pool:
+        finder = BundleFinder()
+        pool = ThreadPoolExecutor(thread_name_prefix="sha256")
+        try:
             digests = pool.map(_digest, paths)
             importlib.import_module("sigstore.verify")  # takes longer than most files: hash meanwhile
             for path, digest in zip(paths, digests, strict=True):
-                yield self._verdict(path, digest, bundles)
+                if isinstance(digest, MillcertError):
+                    yield Verdict(path, None, demanded=self.policy.builders, error=digest)
+                else:
+                    yield self._verdict(path, digest, bundles or finder.beside(path))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def verify(self, path: Path, bundles: Sequence[Path] = ()) -> Verdict:
         """The verdict of a file that is accepted; raises what refuses it otherwise."""
@@ -143,10 +150,8 @@ class Verifier:
         steps = (*_signature_steps(self.root, claimed, builder), *_statement_steps(statement.subjects[0], build))
         return Attestation(source, claimed, statement.subjects[0], build, rules, builder, steps)
 
-    def _verdict(self, path: Path, digest: Digest | MillcertError, bundles: Sequence[Path]) -> Verdict:
+    def _verdict(self, path: Path, digest: Digest, bundles: Sequence[Path]) -> Verdict:
         demanded = self.policy.builders
-        if isinstance(digest, MillcertError):
-            return Verdict(path, None, demanded=demanded, error=digest)
         try:
             attestations, refused = self._attestations(path, digest, bundles)
         except MillcertError as error:
@@ -160,15 +165,14 @@ class Verifier:
         self, path: Path, digest: Digest, bundles: Sequence[Path]
     ) -> tuple[tuple[Attestation, ...], list[tuple[str, IdentityRefusedError]]]:
         """What the bundles attest. One of somebody else's does not count; one that is wrong refuses the file."""
-        chosen = list(bundles) or bundles_beside(path)
-        if not chosen:
+        if not bundles:
             raise BundleError(
                 "no bundle for the file", file=path, expected=path.name + SUFFIX,
                 fix="download the bundle that belongs to the file, or name it with --bundle",
             )  # fmt: skip
         attestations: list[Attestation] = []
         refused: list[tuple[str, IdentityRefusedError]] = []
-        for bundle in chosen:
+        for bundle in bundles:
             try:
                 attestations.append(self.attestation(_read(bundle), path.name, digest, source=bundle.name))
             except VerificationError as error:
@@ -333,13 +337,13 @@ def _check_subject(statement: Statement, claims: Claims, name: str, digest: Dige
 def _signature_steps(root: TrustRoot, claimed: ClaimedBundle, builder: str) -> Iterator[tuple[str, str]]:
     """Steps 1 to 8 as what was found; every value has been verified when this is called."""
     certificate, claims = claimed.certificate, claimed.claims
-    stamped = [f"{stamp.tst_info.gen_time:%Y-%m-%d %H:%M:%S} by time-stamp" for stamp in claimed.stamps]
-    logged = [f"{claimed.integrated:%Y-%m-%d %H:%M:%S} by log promise"] if claimed.integrated else []
+    stamped = [f"{stamp.tst_info.gen_time:%Y-%m-%d %H:%M:%S} UTC by time-stamp" for stamp in claimed.stamps]
+    logged = [f"{claimed.integrated:%Y-%m-%d %H:%M:%S} UTC by log promise"] if claimed.integrated else []
     valid = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} to {certificate.not_valid_after_utc:%H:%M} UTC"
     yield "form", "Sigstore bundle v0.3: one in-toto envelope, one signature, one log entry"
     yield "time", ", ".join([*stamped, *logged])
     yield "certificate", f"valid {valid}, chains to {root.source} (sha256 {root.digest[:16]}…)"
-    yield "certificate transparency", f"promised {claimed.sct_times[0]:%Y-%m-%d %H:%M:%S}"
+    yield "certificate transparency", f"promised {claimed.sct_times[0]:%Y-%m-%d %H:%M:%S} UTC"
     yield "identity", f"{claims.identity} vouched for by {claims.issuer} (builder {builder!r})"
     yield "log entry", f"index {claimed.log_index} of log {claimed.log_id.hex()[:16]}…, included under its checkpoint"
     yield "signature", f"by certificate {certificate.serial_number:x} over {len(claimed.payload)} bytes"
