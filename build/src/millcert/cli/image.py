@@ -1,0 +1,167 @@
+"""``millcert image``: assemble, push, verify and explain the training images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from millcert.cli.build import project_option, run_build, store_option
+from millcert.cli.console import emit_json, json_option, messages, results
+from millcert.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from millcert.image.budget import Weight
+    from millcert.image.project import BuiltImage
+    from millcert.wheel.project import Project
+
+__all__ = ["commands"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group("image")
+def image_group() -> None:
+    """Slim, reproducible images: built from locked packages, without a daemon, root or network."""
+
+
+@image_group.command("build")
+@click.argument("variants", nargs=-1)
+@click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Use this wheel of the project (one a variant).")
+@click.option(
+    "--compression", "compressions", multiple=True, type=click.Choice(["gzip", "zstd"]), default=("gzip", "zstd"),
+    show_default=True, help="Which tags to make (repeatable).",
+)  # fmt: skip
+@click.option("--base", "frozen", is_flag=True, help="Take Debian's frozen main archive, without security updates.")
+@click.option("--dist", type=_FOLDER, help="Layouts go to images/ below it (default: dist/ of the project).")
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="Steps at once.")
+@click.option("--fresh", is_flag=True, help="Pack every layer again and compare with what the store remembers.")
+@click.option(
+    "--builder-id", default="urn:millcert:builder:local", show_default=True, help="Who builds, for the provenance."
+)
+@project_option
+@store_option
+@json_option
+def build_command(
+    variants: tuple[str, ...], wheels: tuple[Path, ...], compressions: tuple[str, ...], frozen: bool,
+    dist: Path | None, jobs: int, fresh: bool, builder_id: str, root: Path, store_root: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Assemble the images of VARIANTS (all of them when none is named) as OCI layouts in dist/images/.
+
+    The project's wheels are built first, or taken from --wheel. Layers that were packed before are looked up.
+
+    \b
+    Examples:
+      millcert image build cpu                    one image, gzip and zstd
+      millcert image build cpu --base             when the mirror has dropped a pinned security update
+      skopeo inspect oci:dist/images/cpu:TAG      any OCI tool reads the result
+    """
+    from millcert.attest.image import image_provenance
+    from millcert.cli.progress import BuildProgress, FetchProgress
+    from millcert.hermetic.revision import read_revision
+    from millcert.image.budget import check_budget, weigh
+    from millcert.image.project import ImageProject
+    from millcert.store import Store, default_root
+    from millcert.wheel.project import Project
+    from millcert.wheel.release import place
+
+    project = Project(root.resolve())
+    if project.targets.images is None:
+        raise ConfigError("targets.toml has no [images]: without budgets no image is built", project=project.root)
+    images = ImageProject(project, frozen=frozen)
+    store = Store(store_root or default_root(os.environ))
+    chosen = _wheels(project, variants, wheels, jobs, store_root, dist)
+    with FetchProgress() as fetching:
+        images.fetch(store, project.variants(chosen), fetching)
+    revision = read_revision(project.root)
+    with BuildProgress() as observer:
+        built = images.build(
+            store, chosen, revision, observer, jobs=jobs, fresh=fresh, dist=dist.resolve() if dist else None,
+            compressions=[kind for kind in ("gzip", "zstd") if kind in compressions],
+        )  # fmt: skip
+    for image in built:
+        statement = image_provenance(project.targets.project, image, revision, builder_id)
+        place(image.manifest.with_name(f"{image.manifest.name}.provenance.json"), statement)
+    weights = weigh(built, project.targets.images)
+    if as_json:
+        emit_json({"images": [_image_row(image) for image in built], "weights": [w.as_dict() for w in weights]})
+    else:
+        _print_weights(weights)
+        _print_images(built)
+    check_budget(weights)
+
+
+def _wheels(
+    project: Project, variants: Sequence[str], given: Sequence[Path], jobs: int, store: Path | None, dist: Path | None
+) -> dict[str, Path]:
+    """The wheel of each chosen variant for amd64, built unless given."""
+    if given:
+        found = {_variant_of(path): path for path in given}
+        if missing := [name for name in variants if name not in found]:
+            raise UsageError("no wheel is given for a variant", variant=missing[0], fix="give one --wheel a variant")
+        return {variant.name: found[variant.name] for variant in project.variants(variants or found)}
+    names = [variant.name for variant in project.variants(variants)]
+    result = run_build(project, names, ["x86_64"], jobs, False, store, dist)
+    return {wheel.planned.variant: wheel.path for wheel in result.wheels}
+
+
+def _variant_of(path: Path) -> str:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        local = parse_wheel_filename(path.name)[1].local
+    except InvalidWheelFilename as error:
+        raise UsageError("not a wheel's file name", file=path, reason=error) from error
+    return (local or "").partition(".")[0]
+
+
+def _image_row(image: BuiltImage) -> dict[str, Any]:
+    return {
+        "variant": image.variant.name,
+        "tag": image.tag,
+        "compression": image.compression,
+        "digest": f"sha256:{image.digest}",
+        "bytes": image.compressed,
+        "layout": str(image.folder),
+        "manifest": str(image.manifest),
+        "layers": [
+            {
+                "name": layer.planned.name, "digest": f"sha256:{layer.digest}", "bytes": layer.size,
+                "unpacked": layer.unpacked, "cached": layer.built.cached, "rules": list(layer.rules),
+            }
+            for layer in image.layers
+        ],
+    }  # fmt: skip
+
+
+def _print_weights(weights: Sequence[Weight]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("image", "layer", "gzip", "budget", ""):
+        table.add_column(column, justify="right" if column in ("gzip", "budget") else "left")
+    for weight in weights:
+        state = "[bold red]too heavy[/]" if weight.exceeded else ""
+        sizes = (f"{weight.size / 1e6:.2f} MB", f"{weight.budget / 1e6:.2f} MB")
+        table.add_row(weight.image, weight.layer or "[bold]all[/]", *sizes, state)
+    results().print(table)
+
+
+def _print_images(built: Sequence[BuiltImage]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("tag", "size", "digest", ""):
+        table.add_column(column, overflow="fold")
+    for image in built:
+        state = "cached" if all(layer.built.cached for layer in image.layers) else "built"
+        table.add_row(image.tag, f"{image.compressed / 1e6:.2f} MB", f"sha256:{image.digest}", state)
+    results().print(table)
+    messages().print(f"layouts in {built[0].folder.parent}", markup=False)
+
+
+commands: list[click.Command] = [image_group]

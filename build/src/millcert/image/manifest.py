@@ -1,0 +1,142 @@
+"""The JSON of an OCI image (image-spec 1.1): descriptor, config, manifest, index, as canonical bytes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from millcert.model import Digest, canonical_json
+
+__all__ = [
+    "CONFIG",
+    "EMPTY",
+    "INDEX",
+    "LAYERS",
+    "MANIFEST",
+    "Descriptor",
+    "ImageFacts",
+    "artifact_manifest",
+    "image_config",
+    "image_index",
+    "image_manifest",
+    "timestamp",
+]
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+LAYERS = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """Some bytes by media type, sha256 and size."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """The descriptor as JSON holds it."""
+        fields: dict[str, object] = {"mediaType": self.media_type, "digest": f"sha256:{self.digest}", "size": self.size}
+        return fields | {"annotations": dict(self.annotations)} if self.annotations else fields
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image's config and annotations say; ``created`` in seconds since 1970."""
+
+    title: str
+    description: str
+    licenses: str
+    version: str
+    revision: str
+    source: str
+    variant: str
+    created: int
+    environment: Mapping[str, str]
+    entrypoint: Sequence[str]
+    healthcheck: Sequence[str]
+    user: str
+    folder: str
+
+    def labels(self) -> dict[str, str]:
+        """The pre-defined OCI annotation keys, which are also the labels."""
+        prefix = "org.opencontainers.image."
+        known = {
+            "title": self.title, "description": self.description, "licenses": self.licenses, "version": self.version,
+            "revision": self.revision, "source": self.source, "created": timestamp(self.created),
+        }  # fmt: skip
+        return {f"{prefix}{key}": value for key, value in known.items() if value}
+
+
+def timestamp(seconds: int) -> str:
+    """A time as RFC 3339 in UTC."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def image_config(facts: ImageFacts, layers: Sequence[tuple[str, Digest]]) -> bytes:
+    """The config of an amd64 image; ``layers`` are names with the digests of the uncompressed archives."""
+    created = timestamp(facts.created)
+    process = {
+        "User": facts.user,
+        "Env": [f"{name}={value}" for name, value in sorted(facts.environment.items())],
+        "Entrypoint": list(facts.entrypoint),
+        "WorkingDir": facts.folder,
+        "Labels": facts.labels(),
+        # Docker's field: the OCI specification reserves the name, dockerd honours it, others pass it on
+        "Healthcheck": {"Test": ["CMD", *facts.healthcheck], "Interval": 60 * 10**9, "Timeout": 30 * 10**9},
+    }
+    return canonical_json(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "created": created,
+            "config": process,
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for _, digest in layers]},
+            "history": [{"created": created, "created_by": f"millcert: {name}"} for name, _ in layers],
+        }
+    )
+
+
+def image_manifest(config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str]) -> bytes:
+    """The manifest whose sha256 is the image's digest."""
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config.as_dict(),
+            "layers": [layer.as_dict() for layer in layers],
+            "annotations": dict(annotations),
+        }
+    )
+
+
+def artifact_manifest(kind: str, content: Descriptor, subject: Descriptor, annotations: Mapping[str, str]) -> bytes:
+    """A manifest of one blob that refers to ``subject`` (image-spec 1.1, artifact with an empty config)."""
+    empty = {"mediaType": EMPTY, "digest": f"sha256:{EMPTY_DIGEST}", "size": 2, "data": "e30="}
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": kind,
+            "config": empty,
+            "layers": [content.as_dict()],
+            "subject": Descriptor(subject.media_type, subject.digest, subject.size).as_dict(),
+            "annotations": dict(annotations),
+        }
+    )
+
+
+def image_index(manifests: Sequence[Mapping[str, object]]) -> bytes:
+    """An index of manifests, of a layout, of architectures or of referrers."""
+    return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [dict(entry) for entry in manifests]})
+
+
+EMPTY_DIGEST = Digest("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")  # sha256 of {}

@@ -1,0 +1,183 @@
+"""From pinned packages to the graph of derivations that gives an image's layers, rarest change first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from millcert import debian, lock
+from millcert.errors import LockError
+from millcert.hermetic.derivation import Command, Import, Material, Node, Output
+from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
+from millcert.image import steps
+from millcert.image.recipe import LayerKind, Recipe
+from millcert.model import Digest, canonical_json
+from millcert.store import Store
+from millcert.targets import Variant
+from millcert.tree import Entry
+
+__all__ = ["Compression", "ImagePlan", "Pinned", "PlannedLayer", "plan_images", "site_packages"]
+
+Compression = Literal["gzip", "zstd"]
+
+_STEP = Path(steps.__file__).with_name("pack_layer.py")
+_PYTHON = "/usr/bin/python3.11"
+_CLOCK = 315532800  # 1980: a layer changes when its contents do, not when somebody commits
+_SITE = "usr/local/lib/python3.11/dist-packages"
+_NOBODY = 65532
+_FILES = {
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/sbin/nologin\n"
+        f"nonroot:x:{_NOBODY}:{_NOBODY}:nonroot:/work:/sbin/nologin\n"
+    ),
+    "etc/group": f"root:x:0:\nnonroot:x:{_NOBODY}:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n",
+}  # fmt: skip
+_LINKS = {"usr/bin/python": "python3.11", "usr/bin/python3": "python3.11"}
+_FOLDERS = {"tmp": (0o1777, 0), "var/tmp": (0o1777, 0), "work": (0o755, _NOBODY)}
+_CERTIFICATES = {"etc/ssl/certs/ca-certificates.crt": "usr/share/ca-certificates/mozilla/*.crt"}
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What an image of one variant is made from; ``cupy`` and ``cuda`` are empty for the CPU."""
+
+    variant: Variant
+    base: tuple[Material, ...]
+    wheels: tuple[Material, ...]
+    cupy: tuple[Material, ...]
+    cuda: tuple[Material, ...]
+    project: Material
+
+
+@dataclass(frozen=True)
+class PlannedLayer:
+    """A layer: its kind, the name that budgets and tables use, the packages in it, and the node that packs it."""
+
+    kind: LayerKind
+    name: str
+    materials: tuple[Material, ...]
+    nodes: Mapping[Compression, str]
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """Nodes in an order in which each comes after what it needs, and the layers of each variant."""
+
+    nodes: Mapping[str, Node]
+    layers: Mapping[str, tuple[PlannedLayer, ...]]
+
+
+def site_packages(
+    shared: lock.Lock, runtime: lock.Lock, libraries: lock.Lock | None
+) -> tuple[list[tuple[lock.Pin, lock.LockedFile]], ...]:
+    """The wheels of the shared layer, of the variant's own layer, and of the CUDA libraries.
+
+    Raises LockError where the variant's lock disagrees with the shared one: the layer would not be shared.
+    """
+    common = lock.select(shared, "x86_64")
+    own = []
+    for pin, file in lock.select(runtime, "x86_64"):
+        same = next((other for other, _ in common if other.name == pin.name), None)
+        if same is None:
+            own.append((pin, file))
+        elif same.version != pin.version:
+            raise LockError(
+                "two runtime locks disagree, so their images could not share a layer",
+                name=pin.name, first=f"{same.version} in {shared.path.name}",
+                second=f"{pin.version} in {runtime.path.name}", fix="run `millcert lock runtime --upgrade`",
+            )  # fmt: skip
+    present = {pin.name for pin, _ in [*common, *own]}
+    more = [item for item in lock.select(libraries, "x86_64") if item[0].name not in present] if libraries else []
+    return common, own, more
+
+
+def pin(
+    variant: Variant, packages: debian.DebianLock,
+    wheels: tuple[list[tuple[lock.Pin, lock.LockedFile]], ...], project: Material,
+) -> Pinned:  # fmt: skip
+    """The materials of one variant's image."""
+    shared, own, libraries = (tuple(material_of_wheel(*item) for item in part) for part in wheels)
+    base = tuple(material_of_deb(package) for package in packages.packages)
+    return Pinned(variant, base, shared, own, libraries, project)
+
+
+def plan_images(
+    images: Sequence[Pinned], recipe: Recipe, root: Import, zstd: Import, store: Store,
+    compressions: Sequence[Compression],
+) -> ImagePlan:  # fmt: skip
+    """Plan the layers of some images; the step and its specs are put into the store, nothing is run."""
+    planner = _Planner(recipe, root, zstd, store, compressions)
+    layers = {image.variant.name: tuple(planner.layers(image)) for image in images}
+    return ImagePlan(planner.nodes, layers)
+
+
+class _Planner:
+    def __init__(
+        self, recipe: Recipe, root: Import, zstd: Import, store: Store, compressions: Sequence[Compression]
+    ) -> None:
+        self._recipe, self._store, self._compressions = recipe, store, compressions
+        self.nodes: dict[str, Node] = {}
+        self._root = self._add(root)
+        self._zstd = self._add(zstd) if "zstd" in compressions else None
+        self._step = self._bytes_tree("pack_layer.py", _STEP.read_bytes())
+
+    def layers(self, image: Pinned) -> list[PlannedLayer]:
+        """The layers of one image in their order; one that several images have is planned once."""
+        cuda = image.variant.cuda
+        wanted: list[tuple[LayerKind, str, tuple[Material, ...]]] = [
+            ("base", "base", image.base),
+            ("wheels", "wheels", image.wheels),
+        ]
+        if cuda:
+            wanted.append(("cupy", cuda.cupy, image.cupy))
+            wanted.append(("cuda", f"cuda-{cuda.version}", image.cuda))
+        wanted.append(("project", image.project.name, (image.project,)))
+        return [self._layer(image, *fields) for fields in wanted if fields[2]]
+
+    def _layer(self, image: Pinned, kind: LayerKind, name: str, materials: tuple[Material, ...]) -> PlannedLayer:
+        label = f"{name}-{image.variant.name}" if kind == "project" else name
+        unpacked = self._add(Import(f"unpack-{label}", "packages" if kind == "base" else "wheels", materials))
+        nodes = {compression: self._pack(label, kind, unpacked, compression) for compression in self._compressions}
+        return PlannedLayer(kind, name, materials, nodes)
+
+    def _pack(self, label: str, kind: LayerKind, unpacked: Output, compression: Compression) -> str:
+        spec = self._bytes_tree("spec.json", canonical_json(self._spec(kind, compression)))
+        inputs: dict[str, Digest | Output] = {"/step": self._step, "/spec": spec, "/unpacked": unpacked}
+        environment = {}
+        if compression == "zstd":
+            assert self._zstd is not None
+            inputs["/zstd"] = self._zstd
+            environment["PYTHONPATH"] = "/zstd"
+        argv = (_PYTHON, "/step/pack_layer.py", "/spec/spec.json", "/out/layer", "/out/report.json")
+        node = Command(f"{compression}-{label}", argv, self._root, inputs, ("layer", "report.json"), environment)
+        return self._add(node).node
+
+    def _spec(self, kind: LayerKind, compression: Compression) -> dict[str, object]:
+        base, project = kind == "base", kind == "project"
+        source = {"kind": "debian" if base else "site", "path": "/unpacked", "prefix": "" if base else _SITE}
+        return {
+            "sources": [source],
+            "joined": _CERTIFICATES if base else {},
+            "prune": [rule.as_dict() for rule in self._recipe.rules(kind)],
+            "compiled": ["usr/lib/python3.11" if base else _SITE],
+            "files": _FILES if base else {HEALTHCHECK: self._recipe.healthcheck} if project else {},
+            "links": _LINKS if base else {},
+            "folders": _FOLDERS if base else {},
+            "clock": _CLOCK,
+            "compression": compression,
+        }
+
+    def _add(self, node: Node) -> Output:
+        before = self.nodes.setdefault(node.name, node)
+        if before != node:
+            raise LockError("two different layers of one name", step=node.name)
+        return Output(node.name)
+
+    def _bytes_tree(self, name: str, data: bytes) -> Digest:
+        return self._store.add_entries([Entry(name, "file", self._store.add_bytes(data), len(data))])
+
+
+HEALTHCHECK = "usr/local/share/healthcheck.py"

@@ -1,0 +1,255 @@
+"""A project's images: from its locks, its recipe and its wheels to OCI layouts in dist/images/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from packaging.utils import parse_wheel_filename
+
+from millcert import debian, index, lock
+from millcert.errors import NotReproducibleError, UnsafeArchiveError, UsageError
+from millcert.hermetic.build import Builder, Built, Observer
+from millcert.hermetic.derivation import Import, Material
+from millcert.hermetic.revision import Revision
+from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
+from millcert.image.layout import Layout, TaggedManifest
+from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, ImageFacts, image_config, image_manifest
+from millcert.image.plan import (
+    HEALTHCHECK,
+    Compression,
+    ImagePlan,
+    Pinned,
+    PlannedLayer,
+    pin,
+    plan_images,
+    site_packages,
+)
+from millcert.image.reasons import debian_reasons, wheel_reasons
+from millcert.image.recipe import Recipe, load_recipe
+from millcert.image.sbom import Packaged, image_sbom
+from millcert.image.unpack import unpack_package
+from millcert.model import Digest
+from millcert.names import normalize
+from millcert.sandbox import Bubblewrap, Sandbox
+from millcert.store import Store
+from millcert.targets import Variant
+from millcert.wheel.project import UNPACKERS, Project
+from millcert.wheel.release import place
+
+__all__ = ["BuiltImage", "BuiltLayer", "ImageProject"]
+
+_PYTHON = "/usr/bin/python3.11"
+
+
+@dataclass(frozen=True)
+class BuiltLayer:
+    """A layer as it is in an image: compressed and unpacked size in bytes, and what is in it."""
+
+    planned: PlannedLayer
+    digest: Digest
+    size: int
+    diff_id: Digest
+    unpacked: int
+    packages: tuple[Packaged, ...]
+    rules: tuple[Mapping[str, Any], ...]
+    paths: tuple[str, ...]
+    built: Built
+    blob: Path
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image in its layout: ``folder`` is the layout, ``manifest`` a copy of its manifest, to sign."""
+
+    variant: Variant
+    compression: Compression
+    tag: str
+    digest: Digest
+    size: int
+    layers: tuple[BuiltLayer, ...]
+    folder: Path
+    manifest: Path
+    materials: tuple[Material, ...]
+
+    @property
+    def compressed(self) -> int:
+        """Bytes of all layers as they are pulled."""
+        return sum(layer.size for layer in self.layers)
+
+
+class ImageProject:
+    """The images of a project; ``frozen`` takes Debian's main archive alone, whose versions never vanish."""
+
+    def __init__(self, project: Project, *, frozen: bool = False) -> None:
+        self.project = project
+        self.recipe: Recipe = load_recipe(project.root / "ci" / "image.toml")
+        self._locks = project.root / "lockfiles"
+        self._packages = self._locks / "debian" / ("image-main.lock" if frozen else "image.lock")
+
+    def fetch(self, store: Store, variants: Iterable[Variant], progress: index.Progress) -> None:
+        """Bring every pinned input of some variants' images into the store; the only step that uses the network."""
+        wheels = [item for variant in variants for part in self._wheels(variant) for item in part]
+        tools = lock.select(lock.read_lock(self._locks / "toolchain" / "images.txt"), "x86_64")
+        index.fetch([*tools, *wheels], store, progress)
+        debian.fetch(debian.read_lock(self._locks / "debian" / "base.lock"), store, progress)
+        debian.fetch(debian.read_lock(self._packages), store, progress)
+
+    def _wheels(self, variant: Variant) -> tuple[list[tuple[lock.Pin, lock.LockedFile]], ...]:
+        libraries = lock.read_lock(self._locks / "images" / f"{variant.name}.txt") if variant.cuda else None
+        return site_packages(*self._runtime_locks(variant), libraries)
+
+    def _runtime_locks(self, variant: Variant) -> tuple[lock.Lock, lock.Lock]:
+        folder = self._locks / "runtime"
+        return lock.read_lock(folder / "cpu.txt"), lock.read_lock(folder / f"{variant.name}.txt")
+
+    def plan(
+        self, store: Store, wheels: Mapping[str, Path], compressions: Sequence[Compression]
+    ) -> tuple[ImagePlan, list[Pinned]]:
+        """The graph of derivations for the images of some variants, given each one's wheel of the project."""
+        packages = debian.read_lock(self._packages)
+        images = [
+            pin(variant, packages, self._wheels(variant), _project_wheel(store, variant, wheels[variant.name]))
+            for variant in self.project.variants(wheels)
+        ]
+        root = debian.read_lock(self._locks / "debian" / "base.lock")
+        tools = lock.select(lock.read_lock(self._locks / "toolchain" / "images.txt"), "x86_64")
+        plan = plan_images(
+            images, self.recipe,
+            Import("root", "debian", tuple(material_of_deb(package) for package in root.packages)),
+            Import("zstd", "wheels", tuple(material_of_wheel(*item) for item in tools)),
+            store, compressions,
+        )  # fmt: skip
+        return plan, images
+
+    def build(
+        self, store: Store, wheels: Mapping[str, Path], revision: Revision, observer: Observer, *, jobs: int,
+        compressions: Sequence[Compression] = ("gzip", "zstd"), fresh: bool = False, dist: Path | None = None,
+        sandbox: Callable[[], Sandbox] = Bubblewrap,
+    ) -> list[BuiltImage]:  # fmt: skip
+        """Assemble the images of some variants and write their layouts below ``dist``/images.
+
+        Raises UnsafeArchiveError where two layers bring one file, and what building a derivation raises.
+        """
+        plan, images = self.plan(store, wheels, compressions)
+        unpackers = {**UNPACKERS, "packages": unpack_package}
+        builder = Builder(store, sandbox, unpackers, self.project.targets.limits, observer, jobs=jobs, fresh=fresh)
+        built = builder.build(plan.nodes.values())
+        target = (dist or self.project.dist) / "images"
+        found: list[BuiltImage] = []
+        for image in images:
+            why = self._reasons(store, image, built)
+            layers = {
+                kind: [_layer(store, planned, built, kind, why) for planned in plan.layers[image.variant.name]]
+                for kind in compressions
+            }
+            found += self._release(image, layers, revision, target)
+        return found
+
+    def _reasons(self, store: Store, image: Pinned, built: Mapping[str, Built]) -> dict[str, str]:
+        unpacked = built["unpack-base"].tree
+        controls = {
+            material.name: store.tree_file(unpacked, f"packages/{material.name}/control").read_text()
+            for material in image.base
+        }
+        reasons = debian_reasons(self._packages.with_suffix(".in"), controls)
+        locks = [*self._runtime_locks(image.variant)]
+        if image.cuda:
+            locks.append(lock.read_lock(self._locks / "images" / f"{image.variant.name}.txt"))
+        return reasons | wheel_reasons(locks) | {image.project.name: "what the image is for"}
+
+    def _release(
+        self, image: Pinned, layers: Mapping[Compression, list[BuiltLayer]], revision: Revision, target: Path
+    ) -> list[BuiltImage]:
+        _refuse_overlap(next(iter(layers.values())))
+        _refuse_difference(layers)
+        name, tag = image.variant.name, image.project.version.replace("+", "-")
+        layout = Layout(target / name)
+        facts = self._facts(image, tag, revision)
+        found = []
+        for compression, parts in layers.items():
+            full = tag if compression == "gzip" else f"{tag}-{compression}"
+            config = layout.add_bytes(image_config(facts, [(p.planned.name, p.diff_id) for p in parts]), CONFIG)
+            blobs = [layout.add_file(part.blob, part.digest, LAYERS[compression]) for part in parts]
+            data = image_manifest(config, blobs, facts.labels())
+            descriptor = layout.add_bytes(data, MANIFEST)
+            path = target / f"{name}{'' if compression == 'gzip' else f'.{compression}'}.manifest.json"
+            place(path, data)
+            packages = [package for part in parts for package in part.packages]
+            sbom = image_sbom(self.project.targets.project, full, descriptor.digest, revision.time, packages)
+            place(path.with_name(f"{path.name}.cdx.json"), sbom)
+            found.append(
+                BuiltImage(
+                    image.variant, compression, full, descriptor.digest, descriptor.size, tuple(parts), layout.folder,
+                    path, (*image.base, *image.wheels, *image.cupy, *image.cuda, image.project),
+                )
+            )  # fmt: skip
+        layout.finish([TaggedManifest(i.tag, layout.add_bytes(i.manifest.read_bytes(), MANIFEST)) for i in found])
+        return found
+
+    def _facts(self, image: Pinned, tag: str, revision: Revision) -> ImageFacts:
+        recipe = self.recipe
+        environment = {**recipe.environment, **(recipe.cuda_environment if image.variant.cuda else {})}
+        return ImageFacts(
+            recipe.title, recipe.description, recipe.licenses, tag, revision.commit, revision.remote,
+            image.variant.name, revision.time, environment, (_PYTHON,), (_PYTHON, f"/{HEALTHCHECK}"),
+            "65532:65532", "/work",
+        )  # fmt: skip
+
+
+def _project_wheel(store: Store, variant: Variant, path: Path) -> Material:
+    name, version, _, _ = parse_wheel_filename(path.name)
+    if (version.local or "").partition(".")[0] != variant.name:
+        raise UsageError("a wheel of another variant", expected=variant.name, file=path.name)
+    uri = f"pkg:pypi/{name}@{quote(str(version))}?file_name={quote(path.name)}"
+    return Material(str(name), str(version), uri, store.ensure_file(path))
+
+
+def _layer(
+    store: Store, planned: PlannedLayer, built: Mapping[str, Built], compression: Compression, why: Mapping[str, str]
+) -> BuiltLayer:
+    node = built[planned.nodes[compression]]
+    report = json.loads(store.tree_file(node.tree, "report.json").read_bytes())
+    entry = store.tree(node.tree).file("layer")
+    assert entry.digest is not None
+    weights = {_bare(package["name"]): package for package in report["packages"]}
+    packages = tuple(
+        Packaged(
+            material, planned.name, weights.get(material.name, {}).get("files", 0),
+            weights.get(material.name, {}).get("bytes", 0), why.get(material.name, ""),
+        )
+        for material in planned.materials
+    )  # fmt: skip
+    return BuiltLayer(
+        planned, entry.digest, entry.size, Digest(report["diff_id"]), report["unpacked"], packages,
+        tuple(report["rules"]), tuple(report["paths"]), node, store.tree_file(node.tree, "layer"),
+    )  # fmt: skip
+
+
+def _bare(owner: str) -> str:
+    """The project of a ``.dist-info`` folder; a Debian package's name is itself."""
+    return normalize(owner.partition("-")[0]) if owner.endswith(".dist-info") else owner
+
+
+def _refuse_difference(layers: Mapping[Compression, Sequence[BuiltLayer]]) -> None:
+    contents = {kind: [layer.diff_id for layer in parts] for kind, parts in layers.items()}
+    if len({tuple(digests) for digests in contents.values()}) > 1:
+        raise NotReproducibleError(
+            "one layer packed twice has two contents", **{k: ", ".join(v) for k, v in contents.items()}
+        )
+
+
+def _refuse_overlap(layers: Sequence[BuiltLayer]) -> None:
+    seen: dict[str, str] = {}
+    for layer in layers:
+        for path in layer.paths:
+            if path in seen:
+                raise UnsafeArchiveError(
+                    "two layers with one file: the later one would hide the earlier one's",
+                    path=path, first=seen[path], second=layer.planned.name,
+                )  # fmt: skip
+            seen[path] = layer.planned.name

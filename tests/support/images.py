@@ -1,0 +1,228 @@
+"""Images in tests: a project with this repository's locks and rules, layers laid out, programs run in the result.
+
+Its CUDA variant is made of tiny wheels in CuPy's and NVIDIA's names, so that a CUDA image costs no gigabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from millcert.hermetic.revision import read_revision
+from millcert.image.project import BuiltImage, ImageProject
+from millcert.store import Store
+from millcert.wheel.project import Project
+
+from tests.support.hermetic import ROOT, Quiet, commit
+
+__all__ = [
+    "HEALTHCHECK",
+    "Workshop",
+    "blob",
+    "config_of",
+    "lay_out",
+    "layer_names",
+    "make_workshop",
+    "manifest_of",
+    "run_inside",
+    "write_wheel",
+]
+
+VERSION = "0.1.0.dev20261123"
+PACKAGE = b'''"""A tiny model of a training library."""
+
+import numpy
+
+
+def gradient(x):
+    """The derivative of the sum of squares."""
+    return 2 * numpy.asarray(x)
+'''
+HEALTHCHECK = "import millsample\nassert millsample.gradient([3.0])[0] == 6.0\n"
+TARGETS = """
+[project]
+name = "millsample"
+source = "src"
+python_tag = "py3"
+abi_tag = "none"
+
+[architectures.x86_64]
+zig_target = "x86_64-linux-gnu.2.17"
+platform_tag = "manylinux_2_17_x86_64"
+
+[variants.cpu]
+architectures = ["x86_64"]
+
+[variants.cu129]
+architectures = ["x86_64"]
+cuda = "12.9"
+gpu = [70]
+cupy = "cupy-cuda12x"
+
+[limits]
+wall_seconds = 600
+memory_mib = 4096
+processes = 64
+output_mib = 1024
+log_mib = 4
+
+[images.layer_bytes]
+base = 16_000_000
+wheels = 17_000_000
+cupy-cuda12x = 10_000
+"cuda-12.9" = 10_000
+millsample = 10_000
+
+[images.image_bytes]
+cpu = 34_000_000
+cu129 = 34_000_000
+"""
+
+
+@dataclass
+class Workshop:
+    """A project to build images of, its store, and its wheels by variant."""
+
+    root: Path
+    store: Store
+    wheels: dict[str, Path]
+
+    def build(self, *variants: str, dist: Path | None = None, fresh: bool = False) -> tuple[list[BuiltImage], Quiet]:
+        """The gzip images of some variants from Debian's frozen archive, and what was run for them."""
+        project = Project(self.root)
+        images = ImageProject(project, frozen=True)
+        images.fetch(self.store, project.variants(variants), _silent)
+        quiet = Quiet()
+        built = images.build(
+            self.store, {name: self.wheels[name] for name in variants}, read_revision(self.root), quiet, jobs=2,
+            compressions=["gzip"], fresh=fresh, dist=dist,
+        )  # fmt: skip
+        return built, quiet
+
+
+def _silent(filename: str, received: int, size: int) -> None:
+    pass
+
+
+def make_workshop(root: Path, store: Store) -> Workshop:
+    """A project in a new folder; its own wheels are in the store, all others are the repository's locks."""
+    (root / "ci").mkdir(parents=True)
+    head, _, tail = (ROOT / "ci" / "image.toml").read_text().partition('healthcheck = """')
+    rest = tail.partition('"""')[2]
+    (root / "ci" / "image.toml").write_text(f'{head}healthcheck = """\n{HEALTHCHECK}"""{rest}')
+    (root / "ci" / "targets.toml").write_text(TARGETS)
+    shutil.copytree(ROOT / "lockfiles", root / "lockfiles")
+    wheels = {name: write_wheel(root / "wheels", "millsample", f"{VERSION}+{name}", SAMPLE) for name in ("cpu", "cu129")}
+    cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", {"cupy/__init__.py": b"", "cupy/tests/test_a.py": b""})
+    cublas = write_wheel(root / "wheels", "nvidia-cublas-cu12", "12.9", {"nvidia/cublas/lib/libcublas.so.12": b"x" * 99})
+    runtime = root / "lockfiles" / "runtime"
+    (runtime / "cu129.txt").write_bytes((runtime / "cpu.txt").read_bytes() + pin_lines(cupy, "runtime/cu129.in"))
+    (root / "lockfiles" / "images").mkdir(exist_ok=True)
+    (root / "lockfiles" / "images" / "cu129.txt").write_bytes(pin_lines(cublas, "images/cu129.in"))
+    for wheel in (cupy, cublas):
+        store.ensure_file(wheel)
+    commit(root)
+    return Workshop(root, store, wheels)
+
+
+SAMPLE = {"millsample/__init__.py": PACKAGE, "millsample/tests/__init__.py": b""}
+
+
+def pin_lines(wheel: Path, via: str) -> bytes:
+    """A wheel as a lock pins it."""
+    name, version = wheel.name.split("-")[:2]
+    digest, size = hashlib.sha256(wheel.read_bytes()).hexdigest(), wheel.stat().st_size
+    lines = [
+        f"{name.replace('_', '-')}=={version} \\", f"    --hash=sha256:{digest}", "    # index: pypi",
+        f"    # file: {digest} {size} {wheel.name}", f"    # via -r lockfiles/{via}",
+    ]  # fmt: skip
+    return ("\n".join(lines) + "\n").encode()
+
+
+def write_wheel(
+    folder: Path, name: str, version: str, files: Mapping[str, bytes], *, unlisted: Sequence[str] = ()
+) -> Path:
+    """A wheel of these files; its RECORD lists all but the ``unlisted`` ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = name.replace("-", "_")
+    info = f"{name}-{version}.dist-info"
+    members = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    stream = io.StringIO()
+    rows = [[path, f"sha256={_hash(data)}", len(data)] for path, data in members.items() if path not in unlisted]
+    csv.writer(stream, lineterminator="\n").writerows([*rows, [f"{info}/RECORD", "", ""]])
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, data in [*members.items(), (f"{info}/RECORD", stream.getvalue().encode())]:
+            archive.writestr(zipfile.ZipInfo(member, (2020, 1, 1, 0, 0, 0)), data)
+    return path
+
+
+def _hash(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+# -- looking at results without any of our own code
+
+
+def manifest_of(layout: Path) -> dict[str, Any]:
+    """The manifest of a layout's first image."""
+    index = json.loads((layout / "index.json").read_bytes())
+    document: dict[str, Any] = json.loads(blob(layout, index["manifests"][0]["digest"]).read_bytes())
+    return document
+
+
+def config_of(layout: Path) -> dict[str, Any]:
+    """The config of a layout's first image."""
+    document: dict[str, Any] = json.loads(blob(layout, manifest_of(layout)["config"]["digest"]).read_bytes())
+    return document
+
+
+def layer_names(layout: Path) -> list[str]:
+    """What the config's history calls the layers."""
+    return [entry["created_by"].removeprefix("millcert: ") for entry in config_of(layout)["history"]]
+
+
+def blob(layout: Path, digest: str) -> Path:
+    """A blob's file."""
+    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def lay_out(layout: Path, target: Path) -> Path:
+    """The layers of a layout's first image on top of each other."""
+    target.mkdir(parents=True)
+    for layer in manifest_of(layout)["layers"]:
+        with tarfile.open(blob(layout, layer["digest"])) as archive:
+            archive.extractall(target, filter="tar")
+    return target
+
+
+def run_inside(root: Path, config: Mapping[str, Any], *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
+    """Run an image's entry point in bubblewrap: read-only root, no network, the image's own user and environment."""
+    settings = config["config"]
+    user, group = settings["User"].split(":")
+    command = ["bwrap", "--unshare-all", "--unshare-user", "--uid", user, "--gid", group, "--die-with-parent", "--clearenv"]
+    for entry in sorted(root.iterdir()):
+        if entry.is_symlink():
+            command += ["--symlink", str(entry.readlink()), f"/{entry.name}"]
+        elif entry.name not in ("proc", "dev", "work"):
+            command += ["--ro-bind", str(entry), f"/{entry.name}"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--bind", str(work), "/work", "--remount-ro", "/"]
+    for line in settings["Env"]:
+        command += ["--setenv", *line.split("=", 1)]
+    command += ["--chdir", settings["WorkingDir"], "--", *settings["Entrypoint"], *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
