@@ -1,4 +1,4 @@
-"""``millcert build`` up to the point where something would be built: planning, refusals, exit codes, output for machines."""
+"""``millcert build`` up to where something would be built: planning, refusals, exit codes, output for machines."""
 
 from __future__ import annotations
 
