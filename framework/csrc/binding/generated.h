@@ -1,0 +1,8 @@
+#pragma once
+// The methods that follow from the op table; their functions are in generated.cpp.
+#include "binding/python.h"
+#include "methods.inc"
+
+namespace wootz::binding {
+extern PyMethodDef generated_functions[];
+}

@@ -1,0 +1,146 @@
+#include "core/autograd.h"
+
+#include "core/backend.h"
+#include "forward.h"
+#include "ops.h"
+
+namespace wootz {
+namespace {
+
+std::atomic<uint64_t> next_sequence{1};
+thread_local bool grad_mode = true;
+
+struct Graveyard {
+  std::vector<Node*> waiting;
+  bool digging = false;
+};
+thread_local Graveyard graveyard;
+
+}  // namespace
+
+bool grad_enabled() { return grad_mode; }
+void set_grad_enabled(bool on) { grad_mode = on; }
+
+Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
+
+void Node::destroy(Node* n) {
+  Graveyard& g = graveyard;
+  if (g.digging) {
+    g.waiting.push_back(n);
+    return;
+  }
+  g.digging = true;
+  delete n;
+  while (!g.waiting.empty()) {
+    Node* next = g.waiting.back();
+    g.waiting.pop_back();
+    delete next;
+  }
+  g.digging = false;
+}
+
+Tensor Saved::get(Node* node) const {
+  WOOTZ_CHECK(!node->released, ErrorKind::Gradient, "Trying to backward through the graph a second time (node ", node->name(),
+        "), but its saved values were freed. Specify retain_graph=True on the first backward if you need this");
+  if (!value_.defined()) return value_;
+  WOOTZ_CHECK(value_.version() == version_, ErrorKind::Gradient,
+        "one of the values needed for gradient computation was modified by an in-place operation: ", node->name(),
+        " saved a tensor of shape ", text(value_.shape()), " at version ", version_, ", which is now at version ",
+        value_.version());
+  if (!own_ || !grad_enabled()) return value_;
+  Tensor t = value_.detached();
+  t->node = Ref<Node>::share(node);
+  t->slot = slot_;
+  return t;
+}
+
+bool needs_grad(const TensorList& ts) {
+  for (const Tensor& t : ts)
+    if (needs_grad(t)) return true;
+  return false;
+}
+
+namespace {
+
+void give_history(const Tensor& t, Edge e) {
+  t->node = std::move(e.node);
+  t->slot = e.slot;
+}
+
+// A view whose base was since written in place gets its history anew from the base's.
+void refresh(const Tensor& t) {
+  if (!t->base || t->epoch == t->base->epoch) return;
+  Tensor base(t->base);
+  if (!base.requires_grad()) return;
+  GradMode on(true);
+  Tensor again = ops::as_strided(base, t.shape(), t.strides(), t->offset);
+  t->node = again->node;
+  t->slot = again->slot;
+  t->epoch = base->epoch;
+}
+
+}  // namespace
+
+Edge edge_of(const Tensor& t) {
+  Edge e;
+  if (!t.defined()) return e;
+  refresh(t);
+  if (t->node) {
+    e.node = t->node;
+    e.slot = t->slot;
+  } else if (t->requires_grad) {
+    e.leaf = t.ref();
+  }
+  return e;
+}
+
+void set_history(const Tensor& t, const Ref<Node>& node, uint32_t slot) {
+  Meta& meta = slot ? (node->more.resize(std::max<size_t>(node->more.size(), slot)), node->more[slot - 1]) : node->output;
+  meta.shape = t.shape();
+  meta.dtype = t.dtype();
+  if (!is_float(t.dtype())) return;
+  t->node = node;
+  t->slot = slot;
+}
+
+void set_view(const Tensor& view, const Tensor& source) {
+  if (!(view->storage == source->storage)) return;
+  view->base = source->base ? source->base : source.ref();
+  view->epoch = view->base->epoch;
+}
+
+void check_inplace(const Tensor& t, const char* op) {
+  if (!grad_enabled()) return;
+  WOOTZ_CHECK(!(t.is_leaf() && t->requires_grad), ErrorKind::Gradient, op,
+        ": a leaf Tensor that requires grad is being used in an in-place operation");
+  if (!t->base) return;
+  Tensor base(t->base);
+  WOOTZ_CHECK(!(base.is_leaf() && base->requires_grad), ErrorKind::Gradient, op,
+        ": a view of a leaf Tensor that requires grad is being used in an in-place operation");
+}
+
+void rebase(const Tensor& t, const Tensor& value) {
+  store(t, value);
+  if (!recording(t, value)) return;
+  if (!t->base) {
+    give_history(t, edge_of(value));
+    ++t->epoch;
+    return;
+  }
+  Tensor base(t->base);
+  Tensor alias = base.detached();
+  give_history(alias, edge_of(base));
+  Tensor whole = ops::as_strided_scatter(alias, value, t.shape(), t.strides(), t->offset);
+  base->node = whole->node;
+  base->slot = whole->slot;
+  ++base->epoch;
+  refresh(t);
+}
+
+Tensor rewritable(const Tensor& t) {
+  Tensor copy = forward::clone(t);
+  give_history(copy, edge_of(t));
+  return copy;
+}
+
+}  // namespace wootz

@@ -1,0 +1,52 @@
+#include "core/backend.h"
+
+#include "forward.h"
+
+namespace wootz {
+namespace {
+
+TensorList missing(DeviceType type, const char* op, const BoxedList&) {
+  fail(ErrorKind::Backend, op, ": no backend for device '", name_of(type),
+       "' is loaded; install a wootz wheel built for it (version +cu126, +cu129, +cu130 or +cu135) with its CuPy, and "
+       "import wootz.cuda");
+}
+
+Backend backends[kDeviceTypes] = {missing, missing};
+
+void meet(const char* op, const Tensor& t, std::optional<Device>& found) {
+  if (!t.defined()) return;
+  Device d = t.device();
+  if (d.type == DeviceType::Cpu && t.dim() == 0) return;
+  WOOTZ_CHECK(!found || *found == d, ErrorKind::Device, op, ": expected all tensors to be on the same device, but found ",
+        found ? text(*found) : "", " and ", text(d));
+  found = d;
+}
+
+}  // namespace
+
+void set_backend(DeviceType type, Backend backend) { backends[static_cast<int>(type)] = backend ? backend : missing; }
+
+bool remote(const TensorList& ts) {
+  for (const Tensor& t : ts)
+    if (remote(t)) return true;
+  return false;
+}
+
+TensorList call_backend(const char* op, const BoxedList& arguments) {
+  std::optional<Device> device;
+  DeviceType type = DeviceType::Cuda;
+  for (const Boxed& b : arguments) {
+    if (auto* t = std::get_if<Tensor>(&b.value)) meet(op, *t, device);
+    if (auto* ts = std::get_if<TensorList>(&b.value))
+      for (const Tensor& t : *ts) meet(op, t, device);
+  }
+  if (device && device->type != DeviceType::Cpu) type = device->type;
+  return backends[static_cast<int>(type)](type, op, arguments);
+}
+
+void store(const Tensor& t, const Tensor& value) {
+  if (remote(t, value)) call_backend("assign", {t, value});
+  else forward::assign(t, value);
+}
+
+}  // namespace wootz

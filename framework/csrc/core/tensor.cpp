@@ -1,0 +1,81 @@
+#include "core/tensor.h"
+
+#include <cstring>
+#include <new>
+
+#include "core/autograd.h"
+#include "core/pool.h"
+
+namespace wootz {
+
+void TensorImpl::destroy(TensorImpl* t) {
+  t->~TensorImpl();
+  pool::release(t, sizeof(TensorImpl));
+}
+
+Tensor Tensor::make(Ref<Storage> storage, int64_t offset, const Dims& shape, const Dims& strides, DType dtype) {
+  auto* t = new (pool::allocate(sizeof(TensorImpl))) TensorImpl;
+  t->storage = std::move(storage);
+  t->offset = offset;
+  t->shape = shape;
+  t->strides = strides;
+  t->dtype = dtype;
+  t->numel = 1;
+  for (int64_t n : shape) t->numel *= n;
+  t->contiguous = wootz::is_contiguous(shape, strides);
+  return Tensor(Ref<TensorImpl>::adopt(t));
+}
+
+Tensor Tensor::detached() const { return make(p_->storage, p_->offset, p_->shape, p_->strides, p_->dtype); }
+
+Tensor empty(const Dims& shape, DType dtype) {
+  int64_t n = count(shape);
+  return Tensor::make(Storage::allocate(static_cast<size_t>(n) * size_of(dtype)), 0, shape, contiguous_strides(shape),
+                      dtype);
+}
+
+Tensor zeros(const Dims& shape, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  std::memset(t.bytes(), 0, static_cast<size_t>(t.numel()) * size_of(dtype));
+  return t;
+}
+
+Tensor full(const Dims& shape, DType dtype, double value) {
+  Tensor t = empty(shape, dtype);
+  visit(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    std::fill_n(t.data<T>(), t.numel(), static_cast<T>(value));
+  });
+  return t;
+}
+
+Tensor scalar(double value, DType dtype) { return full(Dims{}, dtype, value); }
+
+namespace {
+template <class T> Tensor wrap(T value) {
+  Tensor t = empty(Dims{}, dtype_of<T>());
+  *t.data<T>() = value;
+  t->wrapped = true;
+  return t;
+}
+}  // namespace
+
+Tensor wrapped_scalar(double value) { return wrap(value); }
+Tensor wrapped_scalar(int64_t value) { return wrap(value); }
+Tensor wrapped_scalar(bool value) { return wrap(value); }
+
+Tensor raw_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
+  return Tensor::make(t->storage, offset, shape, strides, t.dtype());
+}
+
+double item(const Tensor& t) {
+  WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  return visit(t.dtype(), [&](auto tag) { return static_cast<double>(*t.data<typename decltype(tag)::type>()); });
+}
+
+int64_t item_int(const Tensor& t) {
+  WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  return visit(t.dtype(), [&](auto tag) { return static_cast<int64_t>(*t.data<typename decltype(tag)::type>()); });
+}
+
+}  // namespace wootz

@@ -1,0 +1,161 @@
+#include "cpu/loops.h"
+#include "cpu/math.h"
+
+namespace wootz::cpu::WOOTZ_ISA {
+namespace fn {
+
+struct copy : Plain {
+  using Plain::Plain;
+  template <class V> WOOTZ_INLINE V operator()(V a) const { return a; }
+};
+struct add {
+  double alpha;
+  explicit WOOTZ_INLINE add(const double* p) : alpha(*p) {}
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a + static_cast<V>(alpha) * b); }
+};
+struct sub {
+  double alpha;
+  explicit WOOTZ_INLINE sub(const double* p) : alpha(*p) {}
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a - static_cast<V>(alpha) * b); }
+};
+struct mul : Plain {
+  using Plain::Plain;
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a * b); }
+};
+struct div : Plain {
+  using Plain::Plain;
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return a / b; }
+};
+
+// Floor division and its remainder, as Python defines them; dividing an integer by zero gives 0, not a trap.
+struct floor_divide : Plain {
+  using Plain::Plain;
+  template <class T> static T one(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>) {
+      if (b == 0) return a / b;
+      T mod = std::fmod(a, b), quotient = (a - mod) / b;
+      if (mod != 0 && (b < 0) != (mod < 0)) quotient -= 1;
+      if (quotient == 0) return std::copysign(T(0), a / b);
+      T down = std::floor(quotient);
+      return quotient - down > T(0.5) ? down + 1 : down;
+    } else {
+      if (b == 0) return 0;
+      if constexpr (std::is_signed_v<T>)
+        if (b == -1) return static_cast<T>(0 - static_cast<std::make_unsigned_t<T>>(a));
+      T q = static_cast<T>(a / b);
+      return a % b != 0 && (a < 0) != (b < 0) ? static_cast<T>(q - 1) : q;
+    }
+  }
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const { return one(a, b); }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    T x[Vec<T>::size], y[Vec<T>::size];
+    a.store(x);
+    b.store(y);
+    for (int i = 0; i < Vec<T>::size; ++i) x[i] = one(x[i], y[i]);
+    return Vec<T>::load(x);
+  }
+};
+struct remainder : Plain {
+  using Plain::Plain;
+  template <class T> static T one(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>) {
+      T mod = std::fmod(a, b);
+      if (mod == 0) return std::copysign(T(0), b);
+      return (b < 0) != (mod < 0) ? mod + b : mod;
+    } else {
+      if (b == 0) return 0;
+      if constexpr (std::is_signed_v<T>)
+        if (b == -1) return 0;
+      T mod = static_cast<T>(a % b);
+      return mod != 0 && (mod < 0) != (b < 0) ? static_cast<T>(mod + b) : mod;
+    }
+  }
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const { return one(a, b); }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    T x[Vec<T>::size], y[Vec<T>::size];
+    a.store(x);
+    b.store(y);
+    for (int i = 0; i < Vec<T>::size; ++i) x[i] = one(x[i], y[i]);
+    return Vec<T>::load(x);
+  }
+};
+struct pow : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const {
+    T r = 1;
+    if (b < 0) return a == 1 ? T(1) : a == T(-1) ? (b % 2 ? T(-1) : T(1)) : T(0);
+    for (; b; b = static_cast<T>(b >> 1), a = static_cast<T>(a * a))
+      if (b & 1) r = static_cast<T>(r * a);
+    return r;
+  }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    T x[Vec<T>::size], y[Vec<T>::size];
+    a.store(x);
+    b.store(y);
+    for (int i = 0; i < Vec<T>::size; ++i) x[i] = std::pow(x[i], y[i]);
+    return Vec<T>::load(x);
+  }
+};
+struct maximum : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const { return a > b ? a : b; }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return WOOTZ_ISA::maximum(a, b); }
+};
+struct minimum : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const { return a < b ? a : b; }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return WOOTZ_ISA::minimum(a, b); }
+};
+struct atan2 : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    T x[Vec<T>::size], y[Vec<T>::size];
+    a.store(x);
+    b.store(y);
+    for (int i = 0; i < Vec<T>::size; ++i) x[i] = std::atan2(x[i], y[i]);
+    return Vec<T>::load(x);
+  }
+};
+struct lerp : Plain {
+  using Plain::Plain;
+  template <class V> WOOTZ_INLINE V operator()(V a, V b, V w) const { return a + w * (b - a); }
+};
+
+}  // namespace fn
+
+namespace {
+
+// The mask is of another type than the values, so `where` is written out.
+template <class T> void where_kernel(char* out, const char* const* in, const uint8_t* step, int64_t n, const double*) {
+  auto* o = reinterpret_cast<T*>(out);
+  auto* c = reinterpret_cast<const uint8_t*>(in[0]);
+  auto* a = reinterpret_cast<const T*>(in[1]);
+  auto* b = reinterpret_cast<const T*>(in[2]);
+  with_steps<3>(step, [&]<bool C, bool A, bool B>(std::integer_sequence<bool, C, A, B>) {
+    for (int64_t i = 0; i < n; ++i) {
+      T x = a[A ? i : 0], y = b[B ? i : 0];
+      o[i] = c[C ? i : 0] ? x : y;
+    }
+  });
+}
+
+template <class... T> void put_where(Kernels& k) {
+  ((k.pointwise[static_cast<int>(Op::where)][static_cast<int>(dtype_of<T>())] = where_kernel<T>), ...);
+}
+
+}  // namespace
+
+namespace fn {
+struct where : Plain {
+  using Plain::Plain;
+  template <class V> WOOTZ_INLINE V operator()(V, V a, V) const { return a; }
+};
+}  // namespace fn
+
+void fill_arithmetic(Kernels& k) {
+  WOOTZ_KERNELS_arithmetic(WOOTZ_PUT)
+  put_all<fn::copy, 1, Types::all, false>(k, Op::copy);
+  put_where<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k);
+}
+
+}  // namespace wootz::cpu::WOOTZ_ISA

@@ -1,0 +1,96 @@
+#include "ops/optim.h"
+
+#include "core/backend.h"
+#include "core/parallel.h"
+#include "ops/rules.h"
+
+namespace wootz::optim {
+namespace {
+
+constexpr int64_t kGrain = 32768;
+
+void check_state(const char* op, const TensorList& params, const TensorList& state, const char* what) {
+  WOOTZ_CHECK(state.size() == params.size(), ErrorKind::Value, op, ": ", params.size(), " parameters but ", state.size(), " ", what);
+  for (size_t i = 0; i < params.size(); ++i) {
+    const Tensor &p = params[i], &s = state[i];
+    WOOTZ_CHECK(s.shape() == p.shape(), ErrorKind::Shape, op, ": parameter ", i, " has shape ", text(p.shape()), ", its ", what,
+          " ", text(s.shape()));
+    WOOTZ_CHECK(s.dtype() == p.dtype(), ErrorKind::DType, op, ": parameter ", i, " has dtype ", name_of(p.dtype()), ", its ",
+          what, " ", name_of(s.dtype()));
+    WOOTZ_CHECK(p.is_contiguous(), ErrorKind::Shape, op, ": parameter ", i, " is not contiguous");
+    WOOTZ_CHECK(!remote(p, s), ErrorKind::Device, op, ": parameter ", i, " and its ", what, " must be on the cpu");
+  }
+}
+
+void check_written(const char* op, const TensorList& params, const TensorList& state, const char* what) {
+  check_state(op, params, state, what);
+  for (const Tensor& s : state) WOOTZ_CHECK(s.is_contiguous(), ErrorKind::Shape, op, ": ", what, " must be contiguous");
+}
+
+// Small parameters are taken whole, large ones in pieces; all of them in one parallel sweep.
+template <class F> void pieces(const TensorList& params, F run) {
+  struct Piece { size_t i; int64_t begin, end; };
+  std::vector<Piece> work;
+  for (size_t i = 0; i < params.size(); ++i)
+    for (int64_t b = 0; b < params[i].numel(); b += kGrain) work.push_back({i, b, std::min(b + kGrain, params[i].numel())});
+  int64_t total = 0;
+  for (const Piece& p : work) total += p.end - p.begin;
+  auto n = static_cast<int64_t>(work.size());
+  parallel_for(n, total <= kGrain ? n : 1, [&](int64_t a, int64_t b) {
+    for (int64_t k = a; k < b; ++k) run(work[static_cast<size_t>(k)].i, work[static_cast<size_t>(k)].begin, work[static_cast<size_t>(k)].end);
+  });
+}
+
+TensorList dense(const TensorList& ts) {
+  TensorList out;
+  for (const Tensor& t : ts) out.push_back(contiguous(t));
+  return out;
+}
+
+void bump(const TensorList& ts) {
+  for (const Tensor& t : ts) t.bump();
+}
+
+}  // namespace
+
+void sgd(const TensorList& params, const TensorList& grads, const TensorList& buffers, const cpu::SgdStep& step) {
+  check_state("sgd_step", params, grads, "gradients");
+  if (!buffers.empty()) check_written("sgd_step", params, buffers, "momentum buffers");
+  for (const Tensor& p : params) visit_float(p.dtype(), "sgd_step", [](auto) {});
+  GradMode off(false);
+  TensorList g = dense(grads);
+  pieces(params, [&](size_t i, int64_t a, int64_t b) {
+    visit_float(params[i].dtype(), "sgd_step", [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T* buffer = buffers.empty() ? nullptr : buffers[i].data<T>() + a;
+      cpu::kernels().real<T>().sgd(params[i].data<T>() + a, g[i].template data<T>() + a, buffer, b - a, step);
+    });
+  });
+  bump(params);
+  bump(buffers);
+}
+
+void adam(const TensorList& params, const TensorList& grads, const TensorList& means, const TensorList& squares,
+          const TensorList& maxima, const cpu::AdamStep& step) {
+  check_state("adamw_step", params, grads, "gradients");
+  check_written("adamw_step", params, means, "exp_avgs");
+  check_written("adamw_step", params, squares, "exp_avg_sqs");
+  if (step.amsgrad) check_written("adamw_step", params, maxima, "max_exp_avg_sqs");
+  for (const Tensor& p : params) visit_float(p.dtype(), "adamw_step", [](auto) {});
+  GradMode off(false);
+  TensorList g = dense(grads);
+  pieces(params, [&](size_t i, int64_t a, int64_t b) {
+    visit_float(params[i].dtype(), "adamw_step", [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      T* top = step.amsgrad ? maxima[i].data<T>() + a : nullptr;
+      cpu::kernels().real<T>().adam(params[i].data<T>() + a, g[i].template data<T>() + a, means[i].data<T>() + a,
+                                    squares[i].data<T>() + a, top, b - a, step);
+    });
+  });
+  bump(params);
+  bump(means);
+  bump(squares);
+  if (step.amsgrad) bump(maxima);
+}
+
+}  // namespace wootz::optim

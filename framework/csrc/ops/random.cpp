@@ -1,0 +1,175 @@
+#include "ops/random.h"
+
+#include <atomic>
+#include <cmath>
+
+#include "core/parallel.h"
+
+namespace wootz::random {
+namespace {
+
+constexpr uint64_t kDefaultSeed = 0x5eed;
+std::atomic<uint64_t> current_seed{kDefaultSeed}, next_draw{0};
+
+struct Block { uint32_t v[4]; };
+
+Block philox(uint64_t key, uint64_t draw, uint64_t index) {
+  auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+  uint32_t c[4] = {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(draw),
+                   static_cast<uint32_t>(draw >> 32)};
+  for (int round = 0; round < 10; ++round) {
+    uint64_t a = uint64_t(0xD2511F53) * c[0], b = uint64_t(0xCD9E8D57) * c[2];
+    uint32_t n0 = static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, n2 = static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1;
+    c[0] = n0;
+    c[1] = static_cast<uint32_t>(b);
+    c[2] = n2;
+    c[3] = static_cast<uint32_t>(a);
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  return {{c[0], c[1], c[2], c[3]}};
+}
+
+uint64_t wide(const Block& b, int half) { return (uint64_t(b.v[2 * half + 1]) << 32) | b.v[2 * half]; }
+double unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
+
+// Own elementary functions: the C library's differ from machine to machine in the last place.
+double natural_log(double x) {
+  int e;
+  double m = std::frexp(x, &e);
+  if (m < 0.70710678118654752440) {
+    m *= 2;
+    --e;
+  }
+  double s = (m - 1) / (m + 1), z = s * s, sum = 0;
+  for (int k = 23; k >= 1; k -= 2) sum = sum * z + 1.0 / k;
+  return 2 * s * sum + e * 0.69314718055994530942;
+}
+
+// cos and sin of 2 pi t for t in [0, 1): folded to an eighth turn, then the Taylor series.
+void turn(double t, double& c, double& s) {
+  double eighths = t * 8;
+  int octant = static_cast<int>(eighths);
+  double r = eighths - octant;
+  bool mirrored = octant & 1;
+  double x = (mirrored ? 1 - r : r) * 0.78539816339744830962, z = x * x;
+  double sine = 0, cosine = 0;
+  for (int k = 17; k >= 3; k -= 2) sine = (sine - 1) * z / (k * (k - 1));
+  sine = x * (1 + sine);
+  for (int k = 16; k >= 2; k -= 2) cosine = (cosine - 1) * z / (k * (k - 1));
+  cosine = 1 + cosine;
+  switch (octant) {
+    case 0: c = cosine; s = sine; break;
+    case 1: c = sine; s = cosine; break;
+    case 2: c = -sine; s = cosine; break;
+    case 3: c = -cosine; s = sine; break;
+    case 4: c = -cosine; s = -sine; break;
+    case 5: c = -sine; s = -cosine; break;
+    case 6: c = sine; s = -cosine; break;
+    default: c = cosine; s = -sine; break;
+  }
+}
+
+// Two numbers a block: f(block, first index, how many of the two exist).
+template <class F> void pairs(int64_t n, F f) {
+  uint64_t key = current_seed.load(), draw = next_draw.fetch_add(1);
+  parallel_for((n + 1) / 2, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(philox(key, draw, static_cast<uint64_t>(i)), 2 * i, n - 2 * i > 1 ? 2 : 1);
+  });
+}
+
+Tensor real(const Dims& shape, DType dtype, const char* op) {
+  WOOTZ_CHECK(is_float(dtype), ErrorKind::DType, op, ": expected a floating point dtype, got ", name_of(dtype));
+  return empty(shape, dtype);
+}
+
+}  // namespace
+
+void seed(uint64_t value) {
+  current_seed = value;
+  next_draw = 0;
+}
+uint64_t initial_seed() { return current_seed; }
+State state() { return {current_seed, next_draw}; }
+void set_state(State s) {
+  current_seed = s.seed;
+  next_draw = s.draws;
+}
+
+Tensor uniform(const Dims& shape, DType dtype, double low, double high) {
+  WOOTZ_CHECK(low <= high, ErrorKind::Value, "uniform: expected low <= high");
+  Tensor out = real(shape, dtype, "rand");
+  visit_float(dtype, "rand", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* p = out.data<T>();
+    // Rounding to float32 must not reach `high`: take only as many bits as the type holds.
+    constexpr int keep = sizeof(T) == 4 ? 24 : 53;
+    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+      for (int k = 0; k < n; ++k) {
+        double u = static_cast<double>(wide(b, k) >> (64 - keep)) / static_cast<double>(uint64_t(1) << keep);
+        p[i + k] = static_cast<T>(low + (high - low) * u);
+      }
+    });
+  });
+  return out;
+}
+
+// Box and Muller's transform.
+Tensor normal(const Dims& shape, DType dtype, double mean, double deviation) {
+  WOOTZ_CHECK(deviation >= 0, ErrorKind::Value, "normal expects std >= 0.0");
+  Tensor out = real(shape, dtype, "randn");
+  visit_float(dtype, "randn", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* p = out.data<T>();
+    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+      double radius = std::sqrt(-2 * natural_log(1 - unit(wide(b, 0)))), v[2];
+      turn(unit(wide(b, 1)), v[0], v[1]);
+      for (int k = 0; k < n; ++k) p[i + k] = static_cast<T>(mean + deviation * radius * v[k]);
+    });
+  });
+  return out;
+}
+
+Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high) {
+  WOOTZ_CHECK(low < high, ErrorKind::Value, "random_ expects 'from' to be less than 'to', but got from=", low, " >= to=", high);
+  Tensor out = empty(shape, dtype);
+  uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  visit(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* p = out.data<T>();
+    // The high word of a 64 by 64 bit product: the bias is below range / 2^64.
+    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+      for (int k = 0; k < n; ++k) {
+        auto scaled = static_cast<uint64_t>((static_cast<unsigned __int128>(wide(b, k)) * range) >> 64);
+        p[i + k] = static_cast<T>(low + static_cast<int64_t>(scaled));
+      }
+    });
+  });
+  return out;
+}
+
+Tensor mask(const Dims& shape, double p) {
+  WOOTZ_CHECK(p >= 0 && p <= 1, ErrorKind::Value, "probability has to be between 0 and 1");
+  Tensor out = empty(shape, DType::Bool);
+  bool* to = out.data<bool>();
+  pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+    for (int k = 0; k < n; ++k) to[i + k] = unit(wide(b, k)) < p;
+  });
+  return out;
+}
+
+Tensor permutation(int64_t n) {
+  WOOTZ_CHECK(n >= 0, ErrorKind::Value, "n must be non-negative, got ", n);
+  Tensor out = empty({n}, DType::Int64);
+  int64_t* p = out.data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) p[i] = i;
+  uint64_t key = current_seed.load(), draw = next_draw.fetch_add(1);
+  for (int64_t i = n - 1; i > 0; --i) {
+    Block b = philox(key, draw, static_cast<uint64_t>(i));
+    auto j = static_cast<int64_t>((static_cast<unsigned __int128>(wide(b, 0)) * static_cast<uint64_t>(i + 1)) >> 64);
+    std::swap(p[i], p[j]);
+  }
+  return out;
+}
+
+}  // namespace wootz::random
