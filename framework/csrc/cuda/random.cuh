@@ -26,37 +26,38 @@ __device__ __forceinline__ Words philox(u64 seed, u64 counter_high, u64 counter_
   return {{c0, c1, c2, c3}};
 }
 
-// [0, 1) with the 24 bits a float holds exactly.
-__device__ __forceinline__ f32 uniform(u32 word) { return static_cast<f32>(word >> 8) * 5.9604644775390625e-8f; }
-
-// Element i uses word i % 4 of counter i / 4, so that neither the launch shape nor the width of an access matters.
-template <class T, class Each>
-__device__ __forceinline__ void each_four(i64 count, u64 seed, u64 stream, Each each) {
+// Element i of draw `draw` is decided by 53 bits: half i % 2 of block i / 2, of which the lower 11 bits are dropped.
+// Neither the launch shape nor the number of threads matters, and csrc/ops/random.cpp decides the same.
+template <class Each>
+__device__ __forceinline__ void each_draw(i64 count, u64 seed, u64 draw, Each each) {
   const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
 #pragma unroll 1
-  for (i64 q = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; q * 4 < count; q += step) {
-    const Words words = philox(seed, stream, static_cast<u64>(q));
+  for (i64 q = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; q * 2 < count; q += step) {
+    const Words block = philox(seed, draw, static_cast<u64>(q));
 #pragma unroll
-    for (int j = 0; j < 4; ++j)
-      if (q * 4 + j < count) each(q * 4 + j, uniform(words.word[j]));
+    for (int half = 0; half < 2; ++half) {
+      const u64 bits = static_cast<u64>(block.word[2 * half + 1]) << 32 | block.word[2 * half];
+      if (q * 2 + half < count) each(q * 2 + half, bits >> 11);
+    }
   }
 }
 
-// out = x / (1 - p) where the draw is at least p, else zero. The same launch on the gradient is the backward pass:
-// the mask is drawn again and never stored.
+// out = x scale where the draw is below `threshold` (2^53 times the probability of keeping), else zero. The same
+// launch on the gradient is the backward pass: the mask is drawn again and never stored.
 template <class T>
-__device__ __forceinline__ void dropout(const T* x, T* out, i64 count, f32 p, u64 seed, u64 stream) {
+__device__ __forceinline__ void dropout(const T* x, T* out, i64 count, u64 threshold, compute_t<T> scale, u64 seed,
+                                        u64 draw) {
   using C = compute_t<T>;
-  const C scale = p < 1.0f ? C(1) / (C(1) - static_cast<C>(p)) : C(0);
-  each_four<T>(count, seed, stream, [&](i64 i, f32 draw) {
-    out[i] = narrow<T>::from(draw >= p ? widen(x[i]) * scale : C(0));
+  each_draw(count, seed, draw, [=](i64 i, u64 bits) {
+    out[i] = narrow<T>::from(bits < threshold ? widen(x[i]) * scale : C(0));
   });
 }
 
 }  // namespace wootz
 
-#define WOOTZ_dropout(name, in, out)                                                                            \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                        \
-      const wootz::in* x, wootz::out* y, wootz::i64 count, wootz::f32 p, wootz::u64 seed, wootz::u64 stream) {  \
-    wootz::name(x, y, count, p, seed, stream);                                                                  \
+#define WOOTZ_dropout(name, in, out)                                                                     \
+  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                              \
+      const wootz::in* x, wootz::out* y, wootz::i64 count, wootz::u64 threshold,                         \
+      wootz::compute_t<wootz::in> scale, wootz::u64 seed, wootz::u64 draw) {                             \
+    wootz::name(x, y, count, threshold, scale, seed, draw);                                              \
   }

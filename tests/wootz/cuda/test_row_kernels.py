@@ -253,15 +253,26 @@ def test_philox_gives_the_known_answers():
 
 
 def test_dropout_draws_philox_whatever_the_launch(emulator):
-    seed, stream, p, count = 0x123456789ABCDEF, 7, np.float32(0.3), 1003
-    draws = np.array([(w >> 8) * 2.0**-24 for q in range(251) for w in philox(seed, stream, q)][:count])
+    seed, draw, p, count = 0x123456789ABCDEF, 7, 0.3, 1003
+    blocks = [philox(seed, draw, i) for i in range(count // 2 + 1)]
+    bits = np.array([(b[2 * half] | b[2 * half + 1] << 32) >> 11 for b in blocks for half in (0, 1)][:count])
+    kept = bits * 2.0**-53 < 1 - p
     for _, name, kind, _ in family(emulator, "dropout"):
-        x = values(np.random.default_rng(7), (count,), kind, positive=True)
-        arguments = (np.int64(count), p, np.uint64(seed), np.uint64(stream))
-        for launch in (geometry.flat(count), geometry.Launch((1, 1, 1), (32, 1, 1))):
+        x, wide = values(np.random.default_rng(7), (count,), kind, positive=True), np.dtype(compute(kind)).type
+        arguments = (np.int64(count), np.uint64(np.ceil((1 - p) * 2.0**53)), wide(1 / (1 - p)))
+        for launch in (geometry.flat(count, 2), geometry.Launch((1, 1, 1), (32, 1, 1))):
             out = Out(np.zeros(count, x.dtype))
-            (y,) = emulator.run(f"{name}_{kind}_{kind}", launch, x, out, *arguments)
-            near(y, np.where(draws >= p, x.astype("f8") / (1 - np.float64(p)), 0), kind)
-        out = Out(np.zeros(count, x.dtype))
-        (y,) = emulator.run(f"{name}_{kind}_{kind}", launch, x, out, np.int64(count), np.float32(1), *arguments[2:])
-        assert not y.astype("f4").any()
+            (y,) = emulator.run(f"{name}_{kind}_{kind}", launch, x, out, *arguments, np.uint64(seed), np.uint64(draw))
+            near(y, np.where(kept, x.astype("f8") / (1 - p), 0), kind)
+
+
+def test_dropout_keeps_what_the_cpu_keeps(emulator):
+    core = pytest.importorskip("wootz._core", reason="the native core is not built")
+    core.set_random_state((42, 9))
+    mask = np.asarray(core.random_mask((1001,), 0.7))
+    out, ones = Out(np.zeros(1001, "f4")), np.ones(1001, "f4")
+    (y,) = emulator.run(
+        "dropout_f32_f32", geometry.flat(1001, 2), ones, out, np.int64(1001), np.uint64(np.ceil(0.7 * 2.0**53)),
+        np.float32(1), np.uint64(42), np.uint64(9),
+    )  # fmt: skip
+    np.testing.assert_array_equal(y, mask)
