@@ -1,6 +1,9 @@
 """What wootz raises, beside Python's own IndexError, TypeError, ValueError and MemoryError."""
 
-__all__ = ["BackendError", "DTypeError", "DeviceError", "GradientError", "ShapeError", "WootzError"]
+__all__ = [
+    "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "ShapeError", "StateDictError",
+    "WootzError",
+]  # fmt: skip
 
 
 class WootzError(Exception):
@@ -25,3 +28,11 @@ class DeviceError(WootzError, RuntimeError):
 
 class BackendError(DeviceError, NotImplementedError):
     """No backend for the device is loaded, or the backend lacks the op; the message says what to install."""
+
+
+class StateDictError(WootzError, RuntimeError):
+    """A saved state does not fit the module or optimiser it is loaded into."""
+
+
+class CheckpointError(WootzError, ValueError):
+    """A file of weights is not what its format says, or tensors cannot be put into one."""
