@@ -132,6 +132,23 @@ def test_a_statement_of_another_kind_passes_for_provenance(scene: Scene, kind: s
     _refused(scene, ProvenanceRefusedError, "not SLSA provenance")
 
 
+_ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\N{RIGHT-TO-LEFT OVERRIDE}"
+_RAW = set("\x1b\x07\r\N{RIGHT-TO-LEFT OVERRIDE}")
+
+
+def test_no_text_of_a_strangers_reaches_the_terminal_raw(scene: Scene) -> None:
+    """Escape sequences in an identity, an issuer, a build type: shown, if at all, as what they are."""
+    workflow = {**workflow_claims(), "ref": _ESCAPES, "iss": f"https://{_ESCAPES}"}
+    scene.place(scene.draft(workflow))
+    assert not _RAW & set(str(_refused(scene, IdentityRefusedError)))
+    scene.place(scene.draft(statement=scene.state(build_type=_ESCAPES, builder_id=_ESCAPES)))
+    refusal = str(_refused(scene, ProvenanceRefusedError))
+    assert not _RAW & set(refusal)
+    scene.policy = Policy((rule(_INSTANCE, build_type="", builder_id=""),))
+    steps = " ".join(found for _, found in scene.verify().attestations[0].steps)
+    assert not _RAW & set(steps)
+
+
 # -- how many signed
 
 

@@ -240,6 +240,15 @@ def test_a_statement_that_is_missing_or_malformed_is_refused(scene: Scene) -> No
     assert refusal.value.evidence["file"] == str(path)
 
 
-def test_only_wheels_are_signed(scene: Scene) -> None:
-    with pytest.raises(SigningError, match="not a wheel"):
-        prepare(scene.wheel.with_name("wootz-0.1.0.tar.gz"))
+def test_a_wheel_has_a_wheels_name(scene: Scene) -> None:
+    with pytest.raises(SigningError, match="not the name of a wheel"):
+        prepare(scene.wheel.with_name("wootz.whl"))
+
+
+def test_other_files_are_signed_by_their_statement(tmp_path: Path, server: Server) -> None:
+    scene = Scene(tmp_path, server.instance, name="wootz-image-manifest.json")
+    assert _sign(scene, server, rekor=2) == "signed"
+    assert scene.verify().builders == 1
+    scene.state(external_parameters={"dirty": True})
+    with pytest.raises(SigningError, match="uncommitted"):
+        prepare(scene.wheel)

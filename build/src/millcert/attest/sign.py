@@ -1,4 +1,4 @@
-"""Sign built files: the unsigned statement beside a wheel becomes a Sigstore bundle beside it.
+"""Sign built files: the unsigned statement beside a file becomes a Sigstore bundle beside it.
 
 The hermetic build writes ``NAME.provenance.json`` next to ``NAME``. Signing adds nothing to it: the statement is
 checked against the file's real bytes and signed as it stands, so that two builders who got the same bytes from
@@ -239,17 +239,21 @@ def _verified(
     claims = read_bundle(data).claims
     policy = Policy((BuilderRule(issuer=claims.issuer, identity=claims.identity),))
     attestation = Verifier(root, policy).attestation(data, request.path.name, request.digest)
+    identity, issuer = printable(claims.identity), printable(claims.issuer)
     log_index = attestation.claimed.log_index
-    return Signed(request.path, request.digest, request.bundle, outcome, claims.identity, claims.issuer, log_index)
+    return Signed(request.path, request.digest, request.bundle, outcome, identity, issuer, log_index)
 
 
 def _refuse_dirty_name(path: Path) -> None:
+    """A wheel says in its version that its source tree was dirty; other files say it in their statement alone."""
+    if path.suffix != ".whl":
+        return
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
         version = parse_wheel_filename(path.name)[1]
     except InvalidWheelFilename as error:
-        raise SigningError("not a wheel", file=path, reason=printable(error)) from None
+        raise SigningError("not the name of a wheel", file=path, reason=printable(error)) from None
     if "dirty" in (version.local or ""):
         raise SigningError(
             "the wheel was built from a source tree with uncommitted changes",

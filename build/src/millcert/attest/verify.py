@@ -257,7 +257,8 @@ def _check_times(root: TrustRoot, claimed: ClaimedBundle) -> None:
     if not claimed.times:
         raise TimeError(
             "nothing trustworthy says when the signature was made",
-            expected="a signed entry timestamp (Rekor v1) or an RFC 3161 time-stamp", log_entry=claimed.log_kind,
+            expected="a signed entry timestamp (Rekor v1) or an RFC 3161 time-stamp",
+            log_entry=printable(claimed.log_kind),
         )  # fmt: skip
     start, end = claimed.certificate.not_valid_before_utc, claimed.certificate.not_valid_after_utc
     for time in claimed.times:
@@ -317,7 +318,8 @@ def _check_subject(statement: Statement, claims: Claims, name: str, digest: Dige
     if len(statement.subjects) != 1:
         raise StatementError(
             "the statement is about more than one file",
-            subjects=", ".join(printable(one.name) for one in statement.subjects[:8]), identity=claims.identity,
+            subjects=", ".join(printable(one.name) for one in statement.subjects[:8]),
+            identity=printable(claims.identity),
         )  # fmt: skip
     subject = statement.subjects[0]
     if subject.digest != digest:
@@ -344,7 +346,7 @@ def _signature_steps(root: TrustRoot, claimed: ClaimedBundle, builder: str) -> I
     yield "time", ", ".join([*stamped, *logged])
     yield "certificate", f"valid {valid}, chains to {root.source} (sha256 {root.digest[:16]}…)"
     yield "certificate transparency", f"promised {claimed.sct_times[0]:%Y-%m-%d %H:%M:%S} UTC"
-    yield "identity", f"{claims.identity} vouched for by {claims.issuer} (builder {builder!r})"
+    yield "identity", f"{printable(claims.identity)} vouched for by {printable(claims.issuer)} (builder {builder!r})"
     yield "log entry", f"index {claimed.log_index} of log {claimed.log_id.hex()[:16]}…, included under its checkpoint"
     yield "signature", f"by certificate {certificate.serial_number:x} over {len(claimed.payload)} bytes"
     yield "entry body", f"{claimed.log_kind} is this payload, signature and certificate"
@@ -354,7 +356,8 @@ def _statement_steps(subject: Subject, build: BuildDefinition) -> Iterator[tuple
     """Steps 9 and 10, likewise."""
     commits = ", ".join(sorted(build.commits)) or "none named"
     yield "statement", f"{PROVENANCE}: {subject.name} sha256 {subject.digest}"
-    yield "provenance", f"{build.build_type} by {build.builder_id}, {len(build.dependencies)} inputs, commit {commits}"
+    made = f"{printable(build.build_type)} by {printable(build.builder_id)}"
+    yield "provenance", f"{made}, {len(build.dependencies)} inputs, commit {commits}"
 
 
 def _digest(path: Path) -> Digest | MillcertError:
