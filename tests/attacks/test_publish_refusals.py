@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from millcert.errors import ConfigError, ConfusionError, HashMismatchError, MillcertError, UsageError, VerificationError
+from millcert.keys import DEFAULT_LIFETIMES, Draft, renew, role_of
 from millcert.lock import Lock, LockedFile, Pin
-from millcert.model import Digest, canonical_json
+from millcert.model import Digest, canonical_json, digest_of
 from millcert.names import normalize
 from millcert.publish import (
     Artifact,
@@ -24,7 +25,9 @@ from millcert.publish import (
     Request,
     SiteStateError,
 )  # fmt: skip
+from tuf.api.metadata import TargetFile
 
+from tests.support.attacker import page_role
 from tests.support.nightly import (
     NOW,
     OWNED,
@@ -60,7 +63,9 @@ def served(nightly: Nightly) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def refused(nightly: Nightly, error: type[MillcertError], match: str, attempt: Callable[[], object]) -> MillcertError:
+def refused(
+    nightly: Nightly, error: type[MillcertError], match: str | None, attempt: Callable[[], object]
+) -> MillcertError:
     before = served(nightly)
     with pytest.raises(error, match=match) as refusal:
         attempt()
@@ -317,3 +322,27 @@ def test_a_reason_or_a_name_cannot_break_out_of_the_html(nightly: Nightly) -> No
     html = (nightly.site.root / "nightly/cpu/wootz/index.html").read_text()
     assert "<script>" not in html
     assert html.count("<a ") == 1
+
+
+def test_a_draft_cannot_sign_what_is_not_there_or_not_its_own(nightly: Nightly) -> None:
+    state = nightly.state()
+    role = page_role(nightly)
+    for path in ("nightly/cpu/wootz/index.json", "nightly/cu129/wootz/index.json", "x"):
+        document = renew(state.role(role), role, NOW, DEFAULT_LIFETIMES)
+        document.signed.targets[path] = TargetFile.from_data(path, b'{"files": []}', ["sha256"])
+        authority = role_of(state.role("nightly-cpu").signed, role)
+        draft = Draft({role: document}, {role: state.version(role)}, {role: (authority,)})
+        refused(nightly, MillcertError, None, lambda draft=draft: nightly.commit(draft))
+
+
+def test_a_draft_or_a_journal_cannot_overwrite_what_was_published(nightly: Nightly) -> None:
+    """The journal lies in the tree: whoever can write to it names pages at most, and those are verified."""
+    wheel = "files/wootz/" + build_wheel(nightly.folder / "dist", VERSION, requires=["anvil"]).name
+    timestamp = digest_of(nightly.site.read("tuf/timestamp.json") or b"")
+    for pages in ([wheel], ["tuf/1.root.json"], ["nightly/cpu/absent/index.json"], ["../x"], "x", None):
+        journal = canonical_json({"timestamp": timestamp, "pages": pages})
+        nightly.site.replace(".publish/journal.json", journal)
+        refused(nightly, MillcertError, None, lambda: nightly.publisher().refresh(NOW))
+    nightly.site.replace(".publish/journal.json", canonical_json({"timestamp": "0" * 64, "pages": [wheel]}))
+    nightly.publisher().refresh(NOW)
+    assert not nightly.site.exists(".publish/journal.json")

@@ -267,7 +267,7 @@ def commit_command(
         state = None
         if root_path is not None and not first:
             state = load_state(site, read_root(root_path), before=root.signed.version if root else None)
-            finish_views(site)
+            finish_views(state)
         version = commit(site, state, draft, signers, _now(), DEFAULT_LIFETIMES)
     messages().print(f"in force: {', '.join(sorted(draft.metadata))}; timestamp {version}", markup=False)
 

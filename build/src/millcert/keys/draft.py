@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ AnyMetadata = Metadata[Any]
 
 @dataclass
 class Draft:
-    """New metadata by role, the versions it replaces, who must sign it, and the views it will change.
+    """New metadata by role, the versions it replaces, and who must sign it.
 
     ``signers`` holds one or two roles each: a new root must satisfy its predecessor and itself.
     """
@@ -39,7 +39,6 @@ class Draft:
     metadata: dict[str, AnyMetadata]
     base: dict[str, int]
     signers: dict[str, tuple[Role, ...]]
-    views: dict[str, str] = field(default_factory=dict)
 
     def sign(self, signers: Iterable[Signer]) -> list[str]:
         """Sign every document that a key is asked for; returns the roles that were signed."""
@@ -55,7 +54,7 @@ class Draft:
 
     def merge(self, other: Draft) -> None:
         """Take over another copy's signatures; CeremonyError if it is not a copy, or a signature does not verify."""
-        if other.metadata.keys() != self.metadata.keys() or other.views != self.views:
+        if other.metadata.keys() != self.metadata.keys():
             raise CeremonyError("not copies of one draft", first=_names(self.metadata), second=_names(other.metadata))
         for name, document in other.metadata.items():
             mine = self.metadata[name]
@@ -114,10 +113,9 @@ def read_draft(path: Path) -> Draft:
         base = {str(name): int(version) for name, version in fields["base"].items()}
         if not metadata.keys() == signers.keys() == base.keys():
             raise ValueError("roles without signers, or without a base version")
-        views = {str(view): str(source) for view, source in fields["views"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DeserializationError, MillcertError) as error:
         raise CeremonyError("not a draft", file=path, reason=error) from error
-    return Draft(metadata, base, signers, views)
+    return Draft(metadata, base, signers)
 
 
 def write_draft(draft: Draft, path: Path) -> None:
@@ -125,7 +123,6 @@ def write_draft(draft: Draft, path: Path) -> None:
     fields = {
         "format": _FORMAT,
         "base": draft.base,
-        "views": list(draft.views.items()),  # in order: a page before those that need it
         "metadata": {name: document.to_dict() for name, document in draft.metadata.items()},
         "signers": {name: [_role_fields(role) for role in roles] for name, roles in draft.signers.items()},
     }

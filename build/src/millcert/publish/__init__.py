@@ -5,6 +5,7 @@
 ``thirdparty``   what the lock names                           ``release``     what we built
 ``plan``         files and pages of one change                 ``publication`` the verbs: publish, yank, status, refresh
 ``state``        what is in force, verified                    ``switch``      putting a draft into force
+``views``        what clients without TUF read, derived        ``overview``    what is in force, for people
 ``ceremony``     drafts that change keys and roles             ``site``        the tree, written once or by rename
 """
 
@@ -21,7 +22,8 @@ from millcert.publish.page import Page, PageFile, page_path, parse_page
 from millcert.publish.publication import Outcome, Publisher, Request
 from millcert.publish.site import FolderSite, Site
 from millcert.publish.state import State, load_state
-from millcert.publish.switch import commit, finish_views, write_all_views
+from millcert.publish.switch import commit
+from millcert.publish.views import finish_views, write_all_views
 
 __all__ = [
     "Artifact",

@@ -18,6 +18,7 @@ from millcert.publish.errors import NameTakenError
 from millcert.publish.page import Page, parse_page
 from millcert.publish.site import Site
 from millcert.publish.state import State, free_version
+from millcert.publish.views import stored_path
 
 __all__ = ["Plan", "draft_pages"]
 
@@ -29,7 +30,6 @@ class Plan:
     state: State
     files: dict[str, tuple[Digest, bytes | Path]] = field(default_factory=dict)
     pages: dict[str, bytes] = field(default_factory=dict)
-    views: dict[str, str] = field(default_factory=dict)
 
     def add_bytes(self, path: str, data: bytes) -> Digest:
         """A small file."""
@@ -87,16 +87,7 @@ def draft_pages(plan: Plan, now: datetime, lifetimes: Lifetimes) -> Draft:
     signers: dict[str, tuple[Role, ...]] = {
         name: (role_of(state.role(delegator_of(name)).signed, name),) for name in bins
     }
-    views = dict(plan.views)
-    for path, data in plan.pages.items():
-        views |= {path: stored_path(path, data), f"{path.removesuffix('.json')}.html": stored_path(path, data)}
-    return Draft(bins, base, signers, views)
-
-
-def stored_path(path: str, data: bytes) -> str:
-    """Where a page's bytes are stored for good: its name with their sha256 before it, as TUF clients ask for it."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/{digest_of(data)}.{name}"
+    return Draft(bins, base, signers)
 
 
 def _chunks(source: bytes | Path) -> Iterator[bytes]:

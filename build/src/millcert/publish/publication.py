@@ -29,8 +29,9 @@ from millcert.publish.plan import Plan, draft_pages
 from millcert.publish.release import Release
 from millcert.publish.site import Site
 from millcert.publish.state import State, load_state
-from millcert.publish.switch import commit, finish_views
+from millcert.publish.switch import commit
 from millcert.publish.thirdparty import ThirdParty, check_refer, listed_names
+from millcert.publish.views import finish_views
 from millcert.store import Store
 
 __all__ = ["Outcome", "Publisher", "Request"]
@@ -125,7 +126,7 @@ class Publisher:
 
     def _begin(self) -> Plan:
         state = load_state(self.site, self.trusted_root, floor=self.floor)
-        finish_views(self.site)
+        finish_views(state)
         return Plan(state)
 
     def _finish(self, plan: Plan, now: datetime) -> Outcome:

@@ -113,13 +113,9 @@ class Release:
             files = [file for file in page.files if file.version == version]
             data = self._pylock(plan, version, files, third_party)
             digest = digest_of(data)
-            stored = f"{self.folder}/{digest}/pylock.toml"
-            plan.add_bytes(stored, data)
+            plan.add_bytes(f"{self.folder}/{digest}/pylock.toml", data)
             pin = Pinned(f"{digest}/pylock.toml", digest, len(data)).as_dict()
             page = page.with_files(replace(file, evidence={**file.evidence, "pylock": pin}) for file in files)
-            plan.views[f"{self.folder}/{version}/pylock.toml"] = stored
-            if version == max(file.version for file in page.files):
-                plan.views[f"{self.folder}/latest/pylock.toml"] = stored
         return page
 
     def _pylock(self, plan: Plan, version: Version, files: Sequence[PageFile], third_party: ThirdParty) -> bytes:

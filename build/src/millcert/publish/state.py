@@ -14,7 +14,7 @@ from tuf.api.exceptions import LengthOrHashMismatchError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from millcert.keys import delegator_of
+from millcert.keys import delegator_of, variant_role
 from millcert.keys.authority import Lifetimes
 from millcert.publish.errors import SiteStateError
 from millcert.publish.site import Site
@@ -71,8 +71,8 @@ class State:
 
     def page_role(self, path: str) -> str:
         """The role that signs a page (or would): the bin that its path falls into."""
-        channel, variant, *_ = path.split("/")
-        delegations = self.role(f"{channel}-{variant}").signed.delegations
+        index = "/".join(path.split("/")[:2])
+        delegations = self.role(variant_role(index)).signed.delegations
         if delegations is None or delegations.succinct_roles is None:
             raise SiteStateError("the role of the index delegates no pages", page=path)
         return str(delegations.succinct_roles.get_role_for_target(path))

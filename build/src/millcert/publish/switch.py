@@ -1,14 +1,13 @@
 """Puts a draft into force: metadata under names that were never used, then one rename of the timestamp.
 
 Before the rename nothing that a client follows has changed; after it everything has. The views for clients
-without TUF (``index.html``, ``index.json``, ``pylock.toml``) follow from what the timestamp now signs: they are
-listed in a journal first, so that a later run finishes them if this one dies in between.
+without TUF follow from what the timestamp now signs; which pages they are of is noted in a journal first, so that
+a later run finishes them if this one dies in between.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +17,14 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 
 from millcert.keys import Draft, UnsignedError, delegator_of, renew, role_of
 from millcert.keys.authority import Lifetimes
-from millcert.model import canonical_json, digest_of
+from millcert.model import digest_of
 from millcert.publish.errors import LostRaceError, NameTakenError, SiteStateError
-from millcert.publish.html import render_html
-from millcert.publish.site import PRIVATE, Site
-from millcert.publish.state import TIMESTAMP, State, free_version, load_state, metadata_path
+from millcert.publish.site import Site
+from millcert.publish.state import TIMESTAMP, State, free_version, metadata_path
+from millcert.publish.views import views_of, write_journal, write_views
 
-__all__ = ["commit", "finish_views", "write_all_views"]
+__all__ = ["commit"]
 
-_JOURNAL = f"{PRIVATE}/journal.json"
 AnyMetadata = Metadata[Any]
 
 
@@ -39,6 +37,10 @@ def commit(
     """
     _check_base(state, draft)
     _check_signed(state, draft)
+    changed = _changed_pages(site, state, draft)
+    views: dict[str, bytes] = {}
+    for path, page in changed.items():
+        views |= views_of(site, path, page, state.page(path) if state else None)
     root = draft.metadata["root"] if "root" in draft.metadata else _in_force(state).root
     for name, document in draft.metadata.items():
         _create(site, metadata_path(name, document.signed.version), document.to_bytes())
@@ -52,53 +54,32 @@ def commit(
     timestamp.signed.snapshot_meta = meta
     _sign(root, "timestamp", timestamp, signers)
     timestamp_bytes = timestamp.to_bytes()
-    journal = {"timestamp": digest_of(timestamp_bytes), "views": list(draft.views.items())}
-    site.replace(_JOURNAL, canonical_json(journal))
+    write_journal(site, timestamp_bytes, changed)
     if site.read(TIMESTAMP) != (state.timestamp_bytes if state else None):
         raise LostRaceError("another publisher was quicker", fix="run the same command again")
     site.replace(TIMESTAMP, timestamp_bytes)
-    finish_views(site)
+    write_views(site, views)
     return int(timestamp.signed.version)
 
 
-def finish_views(site: Site) -> None:
-    """Bring the views up to the timestamp in force, if the run that put it there did not; the caller holds the lock."""
-    if (data := site.read(_JOURNAL)) is None:
-        return
-    try:
-        journal = json.loads(data)
-        # a journal of a timestamp that never came into force is of a run that died, or lost a race, before its switch
-        views = dict(journal["views"]) if journal["timestamp"] == digest_of(site.read(TIMESTAMP) or b"") else {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise SiteStateError(
-            "the journal is damaged", file=_JOURNAL, reason=error, fix="remove it, then run `millcert index views`"
-        ) from error
-    _write_views(site, views)
-    site.remove(_JOURNAL)
-
-
-def _write_views(site: Site, views: Mapping[str, str]) -> None:
-    """Derive each view (a path) from the immutable file it shows (another path)."""
-    for view, source in views.items():
-        if (content := site.read(source)) is None:
-            raise SiteStateError("the source of a view is missing", file=source, view=view)
-        site.replace(view, render_html(content) if view.endswith(".html") else content)
-
-
-def write_all_views(site: Site, trusted_root: bytes) -> int:
-    """Derive every view of a page again, as after a damaged or lost one; returns how many were written."""
-    with site.locked():
-        state = load_state(site, trusted_root)
-        views: dict[str, str] = {}
-        for name in (name.removesuffix(".json") for name in state.snapshot.signed.meta):
-            for path, target in state.role(name).signed.targets.items():
-                source = target.get_prefixed_paths()[0]
-                views |= {path: source, f"{path.removesuffix('.json')}.html": source}
-                if state.page(path) is None:
-                    raise SiteStateError("a signed page is missing", page=path)
-        _write_views(site, views)
-        site.remove(_JOURNAL)
-    return len(views)
+def _changed_pages(site: Site, state: State | None, draft: Draft) -> dict[str, bytes]:
+    """The pages that a draft brings, checked to be on the site: projects that others need first, then the lists."""
+    found: dict[str, bytes] = {}
+    for name, document in draft.metadata.items():
+        if not isinstance(document.signed, Targets):
+            continue
+        known = state.role(name).signed.targets if state and state.has(name) else {}
+        for path, target in document.signed.targets.items():
+            if known.get(path) == target:
+                continue
+            if _in_force(state).page_role(path) != name:
+                raise SiteStateError("a page in a role that does not sign it", page=path, role=name)
+            page = site.read(target.get_prefixed_paths()[0])
+            if page is None or digest_of(page) != target.hashes["sha256"]:
+                raise SiteStateError("a page that the draft signs is not on the site", page=path)
+            found[path] = page
+    ours = {path: b'"pylock":' in page for path, page in found.items()}
+    return {path: found[path] for path in sorted(found, key=lambda path: (path.count("/") == 2, ours[path], path))}
 
 
 def _check_base(state: State | None, draft: Draft) -> None:
