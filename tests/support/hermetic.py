@@ -21,16 +21,16 @@ import pytest
 from millcert import debian, lock
 from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.build import Builder, Built
-from millcert.hermetic.derivation import Import
+from millcert.hermetic.derivation import Import, Node
 from millcert.hermetic.toolchain import toolchain_of
 from millcert.model import Digest
 
 from millcert.sandbox import Bubblewrap, Mount, Outcome, Step
 from millcert.store import Store, default_root
 from millcert.targets import Limits
-from millcert.wheel.project import UNPACKERS
+from millcert.wheel.project import UNPACKERS, Project
 
-__all__ = ["ROOT", "Lab", "Quiet", "Ran", "commit", "lab", "sample_project", "seed", "warm_store"]
+__all__ = ["ROOT", "Lab", "Quiet", "Ran", "build_steps", "commit", "lab", "sample_project", "seed", "warm_store"]
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(wall_seconds=60, memory_mib=1024, processes=100, output_mib=64, log_mib=1)
@@ -153,3 +153,19 @@ def seed(store: Store, source: Store, digests: Sequence[Digest]) -> None:
     for digest in digests:
         if not store.has(digest):
             store.add_file(source.path(digest))
+
+
+def build_steps(project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None) -> dict[str, Built]:
+    """Build some steps of a project's CPU wheel for x86_64, and what they need."""
+    opened = Project(project)
+    chosen = opened.variants(["cpu"])
+    plan, _ = opened.plan(store, opened.fetch(store, chosen, _no_progress), chosen, ["x86_64"])
+    needed: dict[str, Node] = {}
+    todo = list(names)
+    while todo:
+        node = plan.nodes[todo.pop()]
+        needed[node.name] = node
+        todo += node.needs
+    wanted = [node for name, node in plan.nodes.items() if name in needed]
+    builder = Builder(store, Bubblewrap, UNPACKERS, opened.targets.limits, observer or Quiet(), jobs=2, fresh=fresh)
+    return builder.build(wanted)

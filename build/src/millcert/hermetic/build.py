@@ -110,20 +110,25 @@ class Builder:
                 if tree is None:
                     self._observer.started(node.name)
                     tree = self._make(node, outputs)
-                    self._remember(node, key, tree)
+                    self._remember(node, key, tree, outputs)
         assert tree is not None
         built = Built(node.name, key, tree, cached, start, time.monotonic() - self._origin)
         self._observer.finished(built)
         return built
 
-    def _remember(self, node: Node, key: Digest, tree: Digest) -> None:
+    def _remember(self, node: Node, key: Digest, tree: Digest, outputs: Mapping[str, Digest]) -> None:
         before = self._store.record(key)
         if before is not None and before != tree:
             raise NotReproducibleError(
                 f"{node.name}: the same derivation gave different bytes",
                 key=key, before=before, now=tree, fix="compare the two trees with `millcert store diff BEFORE NOW`",
             )  # fmt: skip
-        self._store.put_record(key, tree)
+        if isinstance(node, Import):
+            read = [material.digest for material in node.materials]
+        else:
+            sources = [node.root, *node.inputs.values()]
+            read = [outputs[source.node] if isinstance(source, Output) else source for source in sources]
+        self._store.put_record(key, tree, name=node.name, needs=read)
 
     def _make(self, node: Node, outputs: Mapping[str, Digest]) -> Digest:
         with self._store.temporary() as folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from packaging.version import Version
 from pyproject_metadata import ConfigurationError, StandardMetadata
 
 from millcert import __version__
-from millcert.errors import ConfigError
+from millcert.errors import ConfigError, UnsafeArchiveError
 from millcert.hermetic.derivation import Material
 from millcert.hermetic.revision import Revision
 from millcert.targets import Variant
@@ -50,6 +50,7 @@ def metadata_files(pyproject: Mapping[str, Any], folder: Path, facts: WheelFacts
         raise ConfigError(
             "pyproject.toml: wrong project table", file=folder / "pyproject.toml", reason=error
         ) from error
+    _check_inside(folder, [metadata.readme.file if metadata.readme else None, *(metadata.license_files or ())])
     metadata.version = Version(facts.version)
     requirements = sorted(str(requirement) for requirement in metadata.dependencies)
     if facts.variant.cuda:
@@ -70,6 +71,12 @@ def metadata_files(pyproject: Mapping[str, Any], folder: Path, facts: WheelFacts
     for path in metadata.license_files or ():
         files[f"{dist_info}/licenses/{path.as_posix()}"] = (folder / path).read_bytes()
     return MetadataFiles(dist_info, files, sbom)
+
+
+def _check_inside(folder: Path, files: Iterable[Path | None]) -> None:
+    for path in files:
+        if path and not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise UnsafeArchiveError("a file of the metadata that lies outside the project", path=path, project=folder)
 
 
 def _wheel_file(tag: str) -> bytes:

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from millcert.errors import ConfigError
+from millcert.errors import ConfigError, UnsafeArchiveError
 from millcert.hermetic import steps
 from millcert.hermetic.derivation import Command, Import, Material, Node, Output
 from millcert.hermetic.native import Native, Translation, headers_of
-from millcert.hermetic.revision import Revision, version_of
+from millcert.hermetic.revision import Revision, ignored_files, version_of
 from millcert.hermetic.toolchain import Toolchain
 from millcert.model import Digest
 from millcert.store import Store
 from millcert.targets import Architecture, Targets, Variant
-from millcert.tree import Entry
+from millcert.tree import Entry, check_path
 from millcert.wheel.metadata import WheelFacts, metadata_files
 
 __all__ = ["Plan", "PlannedWheel", "plan_wheels"]
@@ -223,11 +223,23 @@ class _Planner:
 
     def _python_tree(self) -> Digest:
         base = self._native.folder / self._native.python
-        kept = [path for path in sorted(base.rglob("*")) if path.is_file() and _is_source(path)]
-        return self._tree({path.relative_to(base).as_posix(): path for path in kept})
+        ignored = ignored_files(base)
+        kept = [p for p in sorted(base.rglob("*")) if p.is_file() and _is_source(p) and p not in ignored]
+        return self._project_tree({path.relative_to(base).as_posix(): path for path in kept})
 
     def _sources(self, files: Iterable[str]) -> Digest:
-        return self._tree({name: self._native.folder / name for name in files})
+        return self._project_tree({name: self._native.folder / name for name in files})
+
+    def _project_tree(self, files: Mapping[str, Path]) -> Digest:
+        """A tree of the project's files; a link or path that leads out of it would build in files of the machine."""
+        inside = self._native.folder.resolve()
+        for name, path in files.items():
+            if not path.resolve().is_relative_to(inside):
+                raise UnsafeArchiveError(
+                    "a source that lies outside the project", path=name, found=path.resolve(), project=inside
+                )
+            check_path(name)
+        return self._tree(files)
 
     def _tree(self, files: Mapping[str, Path]) -> Digest:
         entries = []

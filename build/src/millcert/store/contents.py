@@ -4,11 +4,15 @@ Layout under the root::
 
     blobs/ab/<sha256>[.x]   read-only bytes; ``.x`` is the same content as an executable inode
     trees/<sha256>/         a tree unpacked as hard links to blobs, made whole and renamed into place
-    records/<key>.json      derivation key → digest of the tree it gave
+    records/<key>.json      derivation key → digest of the tree it gave, its name, the trees and archives it read
     tmp/  locks/            work in progress; locks are advisory and die with their process
 
 Writers go to ``tmp/`` and rename, so a crash leaves a store that verifies. Readers get bytes only after
-the hash was checked. Two processes may share one store.
+the hash was checked. Two processes may share one store: each holds ``locks/in-use`` shared for as long as it has
+the store open, so that whoever gets it alone knows that all of ``tmp/`` was left by the dead.
+
+Steps see the store's own files. So that they see the same on every machine, times are fixed and modes are
+independent of the umask.
 """
 
 from __future__ import annotations
@@ -19,9 +23,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from millcert.errors import ConfigError, DiskFullError, HashMismatchError, StoreError
@@ -31,6 +38,8 @@ from millcert.tree import Entry, Tree, parse_tree, scan_tree
 __all__ = ["Store", "default_root"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TIME = (315532800, 315532800)  # 1980-01-01, the first moment that a zip archive knows
+_WORK = re.compile(r"[0-9]+-[0-9a-f]{16}")  # what `temporary` gives out
 
 
 def default_root(environ: Mapping[str, str]) -> Path:
@@ -50,12 +59,39 @@ class Store:
         with self._writing():
             for name in ("blobs", "trees", "records", "tmp", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
+            self._lease = os.open(root / "locks" / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        weakref.finalize(self, os.close, self._lease)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.clean()
+        fcntl.flock(self._lease, fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the store against every other process; StoreError where one uses it."""
+        try:
+            fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(self._lease, fcntl.LOCK_SH)
+            raise StoreError(
+                "the store is in use by another process", store=self.root, fix="run this again when it has ended"
+            ) from None
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lease, fcntl.LOCK_SH)
+
+    def clean(self, *, everything: bool = False) -> None:
+        """Remove what dead processes left; ``everything``: also partial downloads, and what was set aside."""
+        for path in (self.root / "tmp").iterdir():
+            if everything or _WORK.fullmatch(path.name):
+                _remove(path)
 
     # -- blobs
 
-    def has(self, digest: Digest) -> bool:
+    def has(self, digest: Digest, *, executable: bool = False) -> bool:
         """Whether a blob is present (its bytes are checked when it is read)."""
-        return self._blob(digest).is_file()
+        return self._blob(digest, executable).is_file()
 
     def path(self, digest: Digest, *, executable: bool = False) -> Path:
         """The path of a blob whose bytes were just checked; a corrupt one is set aside and reported."""
@@ -63,7 +99,7 @@ class Store:
         if not path.is_file():
             raise StoreError("the store has no such blob", sha256=digest, store=self.root, fix="run `millcert fetch`")
         if (found := digest_of_file(path)) != digest:
-            self._set_aside(path)
+            self.set_aside(path)
             raise HashMismatchError(
                 "a blob in the store was altered; it has been set aside",
                 expected=digest, found=found, file=path, fix="run the same command again to fetch or rebuild it",
@@ -106,6 +142,7 @@ class Store:
             target = self._blob(found, executable=executable)
             target.parent.mkdir(exist_ok=True)
             temporary.chmod(0o555 if executable else 0o444)
+            os.utime(temporary, _TIME)
             temporary.replace(target)
         return found
 
@@ -141,7 +178,7 @@ class Store:
         try:
             return self.path(entry.digest, executable=entry.executable)
         except (StoreError, HashMismatchError):
-            self._set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
+            self.set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
             raise
 
     def checkout(self, digest: Digest) -> Path:
@@ -155,7 +192,7 @@ class Store:
                 self._unpack(tree, folder)
             self._check_folder(tree, folder)
         except (StoreError, HashMismatchError):
-            self._set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
+            self.set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
             raise
         self._checked.add(digest)
         return folder
@@ -165,6 +202,7 @@ class Store:
             temporary.mkdir()
             for entry in tree.entries:
                 self._place(entry, temporary / entry.path)
+            _settle(temporary)
             # another process may have been quicker; its folder is as good as ours
             with contextlib.suppress(FileExistsError, OSError):
                 temporary.rename(folder)
@@ -207,14 +245,14 @@ class Store:
             self._refuse_folder(tree, folder, path)
 
     def _refuse_folder(self, tree: Tree, folder: Path, path: str) -> None:
-        self._set_aside(folder)
+        self.set_aside(folder)
         # the hard link shares its inode with the blob: an altered file means an altered blob
         for entry in tree.entries:
             if entry.digest and entry.path == path:
                 for executable in (False, True):
                     blob = self._blob(entry.digest, executable)
                     if blob.is_file() and digest_of_file(blob) != entry.digest:
-                        self._set_aside(blob)
+                        self.set_aside(blob)
         raise HashMismatchError(
             "an unpacked tree in the store was altered; it has been set aside",
             file=path, tree=folder.name, fix="run the same command again to rebuild it",
@@ -225,16 +263,22 @@ class Store:
     def record(self, key: Digest) -> Digest | None:
         """The tree a derivation gave before, or None where that is unknown; its files are checked when read."""
         try:
-            record = json.loads((self.root / "records" / f"{key}.json").read_bytes())
+            path = self.root / "records" / f"{key}.json"
+            record = json.loads(path.read_bytes())
             tree = parse_digest(record["tree"])
         except (FileNotFoundError, ValueError, KeyError, TypeError, ConfigError):
             return None
-        return tree if record.get("key") == key and self.has(tree) else None
+        if record.get("key") != key or not self.has(tree):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # when it was last of use, for the collection of garbage
+        return tree
 
-    def put_record(self, key: Digest, tree: Digest) -> None:
+    def put_record(self, key: Digest, tree: Digest, *, name: str = "", needs: Iterable[Digest] = ()) -> None:
         """Remember what a derivation gave; an unequal earlier answer is for the caller to judge."""
+        record = {"key": key, "tree": tree, "name": name, "needs": sorted(set(needs))}
         with self._writing(), self.temporary() as temporary:
-            temporary.write_bytes(canonical_json({"key": key, "tree": tree}))
+            temporary.write_bytes(canonical_json(record))
             temporary.replace(self.root / "records" / f"{key}.json")
 
     def forget(self, key: Digest) -> None:
@@ -274,13 +318,30 @@ class Store:
     def _blob(self, digest: Digest, executable: bool = False) -> Path:
         return self.root / "blobs" / digest[:2] / (f"{digest}.x" if executable else digest)
 
-    def _set_aside(self, path: Path) -> None:
+    def set_aside(self, path: Path) -> None:
+        """Put a wrong file or folder of the store out of use, kept for whoever wants to look into it."""
         with contextlib.suppress(FileNotFoundError):
             path.rename(self.root / "tmp" / f"corrupt-{secrets.token_hex(4)}-{path.name}")
 
 
+def _settle(folder: Path) -> None:
+    for base, _, _ in os.walk(folder, topdown=False):
+        Path(base).chmod(0o755)
+        os.utime(base, _TIME)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, onerror=_open_and_retry)
     else:
         path.unlink(missing_ok=True)
+
+
+def _open_and_retry(function: Callable[[str], object], path: str, _: object) -> None:
+    """A step may leave folders without rights; they are its user's own, so they can be given back."""
+    for folder in (os.path.dirname(path), path):  # noqa: PTH120 - strings, as shutil gives them
+        with contextlib.suppress(OSError):
+            if stat.S_ISDIR(os.lstat(folder).st_mode):
+                os.chmod(folder, 0o700)  # noqa: PTH101
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if function in (os.open, os.scandir, os.lstat) else function(path)
