@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from millcert.attest.errors import (
     BundleError,
@@ -231,6 +233,22 @@ def test_a_forged_authority_with_the_same_names_issues_the_certificate(scene: Sc
 
 def test_the_certificate_is_not_for_code_signing(scene: Scene) -> None:
     _refused(scene, scene.draft(code_signing=False), CertificateError, "code signing")
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [("2.5.29.17", "3002a300"), ("2.5.29.17", "30"), ("2.5.29.15", "0500"), ("1.3.6.1.4.1.11129.2.4.2", "0400")],
+    ids=["unsupported kind of name", "truncated names", "key usage of another type", "empty list of promises"],
+)
+def test_the_certificate_is_malformed_inside(scene: Scene, oid: str, value: str) -> None:
+    """Bytes that make the parser raise, each in its own way, when the extensions are first looked at."""
+    key = scene.instance.fulcio.intermediate.key
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), bytes.fromhex(value))
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([])).serial_number(1)
+    builder = builder.public_key(key.public_key()).not_valid_before(_later(-5)).not_valid_after(_later(5))
+    draft = scene.draft()
+    draft.certificate = builder.add_extension(extension, critical=True).sign(key, hashes.SHA384())
+    _refused(scene, draft, CertificateError)
 
 
 def test_the_certificate_was_never_promised_to_a_log(scene: Scene) -> None:

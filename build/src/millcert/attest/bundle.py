@@ -160,7 +160,9 @@ def _library(data: bytes) -> Bundle:
 def _claims(certificate: x509.Certificate) -> Claims:
     try:
         return claims_of(certificate)
-    except ValueError as error:  # cryptography parses extensions when they are first looked at
+    except CertificateError:
+        raise
+    except Exception as error:  # cryptography parses extensions when first asked, and not all it raises is a ValueError
         raise CertificateError("the certificate's extensions are malformed", reason=printable(error)) from error
 
 
