@@ -1,6 +1,7 @@
 """apt as the resolver: the machine's mirrors and proxies, a private state, an empty system, signatures checked.
 
-The mirror's address and the keyring come from the machine's own apt configuration and go nowhere but apt.
+The mirror's address comes from the machine's own apt configuration and goes nowhere but apt; the keyring is Debian's
+as the machine has it. ``MILLCERT_DEBIAN_MIRROR``, ``…_SECURITY_MIRROR`` and ``…_KEYRING`` name others.
 """
 
 from __future__ import annotations
@@ -123,12 +124,21 @@ def _private_apt(archives: Sequence[Archive], environ: Mapping[str, str]) -> Ite
         folder.chmod(0o755)
         for path in ("lists/partial", "cache/archives/partial", "etc"):
             (folder / path).mkdir(parents=True)
-        signed = f" [signed-by={_KEYRING}]" if _KEYRING.exists() else ""
-        lines = [f"deb{signed} {archive.address} {archive.suite} main\n" for archive in archives]
+        lines = [f"deb{_signed_by(folder, environ)} {archive.address} {archive.suite} main\n" for archive in archives]
         (folder / "sources.list").write_text("".join(lines))
         (folder / "status").touch()
         (folder / "apt.conf").write_text(_settings(folder))
         yield {**environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C.UTF-8"}, folder / "status"
+
+
+def _signed_by(folder: Path, environ: Mapping[str, str]) -> str:
+    """The option that names the keyring, copied to where apt's unprivileged user can read it."""
+    keyring = Path(environ.get("MILLCERT_DEBIAN_KEYRING") or _KEYRING)
+    if not keyring.exists():
+        return ""  # then those count that apt trusts by itself
+    copy = folder / f"keyring{keyring.suffix}"
+    copy.write_bytes(keyring.read_bytes())
+    return f" [signed-by={copy}]"
 
 
 def _installed(text: str) -> str:

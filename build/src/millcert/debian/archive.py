@@ -6,7 +6,7 @@ import io
 import lzma
 import zlib
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO
 
 from millcert.errors import UnsafeArchiveError
 
@@ -62,10 +62,6 @@ def _member(header: bytes, offset: int, end: int) -> Member:
     return Member(name, offset, int(size))
 
 
-class _Inflater(Protocol):
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
-
-
 def open_member(stream: IO[bytes], member: Member, limit: int) -> Bounded:
     """The tar bytes of a member, decompressed as they are read, at most ``limit`` of them."""
     kind = member.name.rpartition(".")[2]
@@ -106,6 +102,15 @@ class Bounded(io.RawIOBase):
         if self._given > self._limit:
             raise UnsafeArchiveError("the package unpacks to more than allowed", member=self._name, limit=self._limit)
         return len(piece)
+
+    def finish(self) -> None:
+        """Read what a tar reader left over, so that checksums at the end count; it may hold nothing but zeros."""
+        while rest := self.read(1 << 16):
+            if rest.strip(b"\0"):
+                raise UnsafeArchiveError("data behind the end of an archive", member=self._name)
+        inner = self._xz or self._gz
+        if self._left or (inner is not None and inner.unused_data):
+            raise UnsafeArchiveError("data behind the end of a compressed member", member=self._name)
 
     def _more(self, wanted: int) -> tuple[bytes, bool]:
         """Some decompressed bytes, and whether the member has ended."""

@@ -6,14 +6,16 @@ Only what a root needs is made: files, folders, links. Owners, times and maintai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Literal
 
-from millcert.debian.archive import open_member, read_members
+from millcert.debian.archive import Member, open_member, read_members
 from millcert.debian.control import parse_stanza
 from millcert.errors import UnsafeArchiveError
 
@@ -55,9 +57,9 @@ def unpack(deb: Path, into: Path, rules: Rules = Rules()) -> DebControl:
     try:
         with deb.open("rb") as stream:
             control, data = read_members(stream)
-            with tarfile.open(fileobj=open_member(stream, control, _CONTROL_LIMIT), mode="r|") as archive:
+            with _reading(stream, control, _CONTROL_LIMIT) as archive:
                 found = _read_control(archive)
-            with tarfile.open(fileobj=open_member(stream, data, rules.max_bytes), mode="r|") as archive:
+            with _reading(stream, data, rules.max_bytes) as archive:
                 _Unpacking(into, rules).run(archive)
     except UnsafeArchiveError as error:
         raise UnsafeArchiveError(error.message, file=deb.name, **error.evidence) from error
@@ -66,18 +68,36 @@ def unpack(deb: Path, into: Path, rules: Rules = Rules()) -> DebControl:
     return found
 
 
+@contextlib.contextmanager
+def _reading(stream: IO[bytes], member: Member, limit: int) -> Iterator[tarfile.TarFile]:
+    bounded = open_member(stream, member, limit)
+    with tarfile.open(fileobj=bounded, mode="r|") as archive:
+        yield archive
+    bounded.finish()
+
+
 def _read_control(archive: tarfile.TarFile) -> DebControl:
-    for member in archive:
-        if PurePosixPath(member.name).as_posix() == "control" and member.isreg():
-            stream = archive.extractfile(member)
-            assert stream is not None
-            text = stream.read().decode("utf-8")
-            fields = parse_stanza(text)
-            missing = [name for name in ("Package", "Version", "Architecture") if name not in fields]
-            if missing:
-                raise UnsafeArchiveError("the control file lacks a field", field=missing[0])
-            return DebControl(fields["Package"], fields["Version"], fields["Architecture"], fields, text)
-    raise UnsafeArchiveError("the package has no control file")
+    texts = [_bytes_of(archive, member) for member in archive if member.name.removeprefix("./") == "control"]
+    if len(texts) != 1:
+        raise UnsafeArchiveError("a package has exactly one control file", found=len(texts))
+    text = texts[0].decode("utf-8")
+    fields = parse_stanza(text)
+    missing = [name for name in ("Package", "Version", "Architecture") if name not in fields]
+    if missing:
+        raise UnsafeArchiveError("the control file lacks a field", field=missing[0])
+    return DebControl(fields["Package"], fields["Version"], fields["Architecture"], fields, text)
+
+
+def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member) if _is_file(member) else None
+    if stream is None:
+        raise UnsafeArchiveError("a control file that is not a file", type=repr(member.type))
+    return stream.read()
+
+
+def _is_file(member: tarfile.TarInfo) -> bool:
+    # a sparse file would unpack to more than its archive holds, past every limit
+    return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
 
 
 @dataclass
@@ -118,9 +138,10 @@ class _Unpacking:
         if self.kinds.setdefault(path, kind) != kind or (kind == "other" and path in self.claimed):
             raise UnsafeArchiveError("one path given twice", path=path)
         self.claimed.add(path)
-        other = self.folded.setdefault(path.casefold(), path)
-        if other != path and self.rules.case_collisions == "refuse":
-            raise UnsafeArchiveError("two paths that differ only in case", path=path, other=other)
+        while path and self.rules.case_collisions == "refuse":
+            if (other := self.folded.setdefault(path.casefold(), path)) != path:
+                raise UnsafeArchiveError("two paths that differ only in case", path=path, other=other)
+            path = path.rpartition("/")[0]
 
     def _make(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         if member.mode & _SET_ID and not member.isdir() and not member.issym() and self.rules.set_id == "refuse":
@@ -131,7 +152,7 @@ class _Unpacking:
             return
         if os.path.lexists(target):
             raise UnsafeArchiveError("a file that another package brought already", path=path)
-        if member.isreg():
+        if _is_file(member):
             stream = archive.extractfile(member)
             assert stream is not None
             _write(target, stream, executable=bool(member.mode & 0o100))
