@@ -68,7 +68,7 @@ translations = native.translations("x86_64")
 assert len({translation.name for translation in translations}) == len(translations)
 assert {translation.variant for translation in translations} == {"", "baseline", "avx2", "avx512"}
 for translation in translations:
-    headers = headers_of(native.folder, translation.source, native.include)
-    assert all((native.folder / header).is_file() for header in headers)
+    headers = headers_of(native, translation.source, native.include)
+    assert all((native.folder / header).is_file() for header in headers.files)
 
 print("the architecture holds")

@@ -38,20 +38,30 @@ def test_headers_are_followed_through_headers_and_folders(project: Path) -> None
     (deep / "one.h").write_text('#include "../two.h"\n#  include "three.h"\n')
     (deep / "three.h").write_text('#include "one.h"\n// a circle\n')
     (project / "csrc" / "two.h").write_text("#include <vector>\n")
-    (project / "csrc" / "a.cpp").write_text('#include "deep/one.h"\n#include "constants.inc"\n')
-    assert headers_of(project, "csrc/a.cpp", ("csrc",)) == {"csrc/deep/one.h", "csrc/deep/three.h", "csrc/two.h"}
+    (project / "csrc" / "a.cpp").write_text('#include "deep/one.h"\n')
+    found = headers_of(load_native(project), "csrc/a.cpp", ("csrc",))
+    assert found.files == {"csrc/deep/one.h", "csrc/deep/three.h", "csrc/two.h"}
+    assert not found.generated
+
+
+def test_what_includes_a_generated_file_depends_on_every_header(project: Path) -> None:
+    # the generated file may include any of them, and is not there to be read when the plan is made
+    found = headers_of(load_native(project), "csrc/module.cpp", ("csrc",))
+    assert found.generated
+    (project / "csrc" / "unseen.h").write_text("#pragma once\n")
+    assert headers_of(load_native(project), "csrc/module.cpp", ("csrc",)).files == found.files | {"csrc/unseen.h"}
 
 
 def test_an_include_cannot_reach_outside_the_project(project: Path) -> None:
     (project.parent / "secret.h").write_text("secret\n")
     (project / "csrc" / "a.cpp").write_text('#include "../../secret.h"\n')
-    assert headers_of(project, "csrc/a.cpp", ("csrc",)) == set()
+    assert headers_of(load_native(project), "csrc/a.cpp", ("csrc",)).files == set()
 
 
 def test_an_include_by_macro_is_refused_because_it_cannot_be_followed(project: Path) -> None:
     (project / "csrc" / "a.cpp").write_text("#define HEADER <vector>\n#include HEADER\n")
     with pytest.raises(ConfigError, match="spelt by a macro"):
-        headers_of(project, "csrc/a.cpp", ())
+        headers_of(load_native(project), "csrc/a.cpp", ())
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from millcert.errors import ConfigError
 
-__all__ = ["CudaSource", "Generate", "Native", "Translation", "headers_of", "load_native"]
+__all__ = ["CudaSource", "Generate", "Headers", "Native", "Translation", "headers_of", "load_native"]
 
+_HEADERS = (".h", ".hh", ".hpp", ".inc")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|([A-Z_]+\b))', re.MULTILINE)
 
 
@@ -126,29 +127,52 @@ def _glob(folder: Path, patterns: list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def headers_of(folder: Path, source: str, include: tuple[str, ...]) -> set[str]:
-    """The project's own files that a source includes with quotes, however deep; generated ones are not among them.
+@dataclass(frozen=True)
+class Headers:
+    """What a source includes: the project's own headers, and whether generated files are among its includes."""
 
-    Conditions are not evaluated, so the set may be too large, never too small. An include spelt by a macro
-    cannot be followed and is refused.
+    files: frozenset[str]
+    generated: bool
+
+
+def headers_of(native: Native, source: str, include: Sequence[str]) -> Headers:
+    """The project's own files that a source includes with quotes, however deep.
+
+    Conditions are not evaluated, so the set may be too large, never too small. What a generated file includes is not
+    known before it is made, so a source that includes one gets every header of the include folders. An include spelt
+    by a macro cannot be followed and is refused with ConfigError.
     """
+    made = {name for generate in native.generate for name in generate.outputs}
     found: set[str] = set()
+    generated = False
     todo = [source]
     while todo:
         current = todo.pop()
-        text = (folder / current).read_text(encoding="utf-8")
-        for quoted, macro in _INCLUDE.findall(text):
-            if macro:
-                raise ConfigError("an include spelt by a macro cannot be followed", file=folder / current, found=macro)
+        for quoted in _includes(native.folder, current):
             candidates = [PurePosixPath(current).parent / quoted, *(PurePosixPath(base) / quoted for base in include)]
-            for candidate in map(_flatten, candidates):
-                if candidate not in found and (folder / candidate).is_file():
-                    found.add(candidate)
-                    todo.append(candidate)
-                    break
-                if candidate in found:
-                    break
-    return found
+            own = next((path for path in map(_flatten, candidates) if (native.folder / path).is_file()), None)
+            if own is None and quoted in made and not generated:
+                generated = True
+                everything = _all_headers(native.folder, include) - found
+                found |= everything
+                todo += everything
+            elif own is not None and own not in found:
+                found.add(own)
+                todo.append(own)
+    return Headers(frozenset(found - {source}), generated)
+
+
+def _includes(folder: Path, source: str) -> list[str]:
+    found = _INCLUDE.findall((folder / source).read_text(encoding="utf-8"))
+    for _, macro in found:
+        if macro:
+            raise ConfigError("an include spelt by a macro cannot be followed", file=folder / source, found=macro)
+    return [quoted for quoted, _ in found]
+
+
+def _all_headers(folder: Path, include: Sequence[str]) -> set[str]:
+    below = (path for base in include for path in (folder / base).rglob("*") if path.suffix in _HEADERS)
+    return {path.relative_to(folder).as_posix() for path in below if path.is_file()}
 
 
 def _flatten(path: PurePosixPath) -> str:

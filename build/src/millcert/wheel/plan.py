@@ -118,10 +118,11 @@ class _Planner:
         return self._script(f"link-{target.name}", "link.py", arguments, inputs, outputs, environment=_CACHE)
 
     def _object(self, target: Architecture, item: Translation, headers: Output) -> tuple[str, Output]:
-        files = [item.source, *headers_of(self._native.folder, item.source, self._native.include)]
+        own = headers_of(self._native, item.source, self._native.include)
         includes = [f"-I/src/{path}" for path in self._native.include]
-        inputs: dict[str, Digest | Output] = {"/src": self._sources(files), "/zig": self._zig, "/python": headers}
-        for index, generated in enumerate(self._generated):
+        sources = self._sources([item.source, *own.files])
+        inputs: dict[str, Digest | Output] = {"/src": sources, "/zig": self._zig, "/python": headers}
+        for index, generated in enumerate(self._generated if own.generated else ()):
             inputs[f"/generated/{index}"] = generated
             includes.append(f"-I/generated/{index}")
         argv = (
@@ -146,7 +147,7 @@ class _Planner:
         if unit is None:
             raise ConfigError("a CUDA variant needs a [cuda] table in native.toml", variant=variant.name)
         compiler = self._plan.add(self._toolchain.cuda[cuda.version])
-        sources = self._sources([unit.source, *headers_of(self._native.folder, unit.source, unit.include)])
+        sources = self._sources([unit.source, *headers_of(self._native, unit.source, unit.include).files])
         wanted = [("cubin", number, f"sm_{number}.cubin") for number in cuda.gpu]
         wanted.append(("ptx", cuda.newest, f"compute_{cuda.newest}.ptx"))
         inputs: dict[str, Digest | Output] = {"/cuda": compiler}
