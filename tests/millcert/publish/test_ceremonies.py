@@ -135,6 +135,17 @@ def test_metadata_that_runs_out_is_signed_again(nightly: Nightly, tmp_path: Path
     assert nightly.state().page("nightly/cpu/wootz/index.json") is not None
 
 
+def test_a_refresh_keeps_pages_alive_that_do_not_change(nightly: Nightly, tmp_path: Path) -> None:
+    nightly.publish(build_wheel(tmp_path / "dist", FIRST))
+    later = NOW + timedelta(days=80)
+    online = [*nightly.keys["snapshot"], *nightly.keys["timestamp"]]
+    nightly.publisher(signers=online).refresh(later)
+    assert len(expiring(nightly.state(), later, timedelta(days=30))) == 2, "these keys cannot sign pages"
+    nightly.publisher().refresh(later)
+    assert expiring(nightly.state(), later, timedelta(days=30)) == {}
+    assert nightly.state().page("nightly/cpu/wootz/index.json") is not None
+
+
 def test_a_threshold_that_nobody_could_meet_is_refused(nightly: Nightly) -> None:
     for what in ({"threshold": 4}, {"remove": nightly.keys["root"][:2]}, {"threshold": 0}):
         with pytest.raises(CeremonyError, match="threshold"):

@@ -30,6 +30,7 @@ from millcert.publish.state import State, free_version
 
 __all__ = [
     "add_index",
+    "authority_of",
     "change_role",
     "expiring",
     "renew_roles",
@@ -96,13 +97,17 @@ def _draft(state: State, metadata: dict[str, AnyMetadata]) -> Draft:
     return Draft(metadata, {name: state.version(name) for name in metadata}, signers)
 
 
+def authority_of(state: State, name: str) -> Role:
+    """The keys and threshold in force for a role."""
+    delegator = delegator_of(name)
+    return role_of(state.root.signed if delegator == "root" else state.role(delegator).signed, name)
+
+
 def _signers(state: State, metadata: Mapping[str, AnyMetadata], name: str) -> tuple[Role, ...]:
     if name == "root":
-        return role_of(state.root.signed, name), role_of(metadata[name].signed, name)
+        return authority_of(state, name), role_of(metadata[name].signed, name)
     delegator = delegator_of(name)
-    if delegator in metadata:
-        return (role_of(metadata[delegator].signed, name),)
-    return (role_of(state.root.signed if delegator == "root" else state.role(delegator).signed, name),)
+    return (role_of(metadata[delegator].signed, name) if delegator in metadata else authority_of(state, name),)
 
 
 def _delegates(state: State, delegator: str) -> list[str]:

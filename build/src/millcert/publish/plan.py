@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tuf.api.metadata import TargetFile
 
-from millcert.keys import Draft, Role, delegator_of, renew, role_of
+from millcert.keys import Draft, Role, renew
 from millcert.keys.authority import Lifetimes
 from millcert.keys.draft import AnyMetadata
 from millcert.model import Digest, chunks_of, digest_of
 from millcert.names import NormalizedName
+from millcert.publish.ceremony import authority_of
 from millcert.publish.errors import NameTakenError
 from millcert.publish.page import Page, parse_page
 from millcert.publish.site import Site
@@ -84,9 +85,7 @@ def draft_pages(plan: Plan, now: datetime, lifetimes: Lifetimes) -> Draft:
             bins[name].signed.version = free_version(state.site, name, bins[name].signed.version)
         bins[name].signed.targets[path] = TargetFile(len(data), {"sha256": digest_of(data)}, path)
     base = {name: state.version(name) for name in bins}
-    signers: dict[str, tuple[Role, ...]] = {
-        name: (role_of(state.role(delegator_of(name)).signed, name),) for name in bins
-    }
+    signers: dict[str, tuple[Role, ...]] = {name: (authority_of(state, name),) for name in bins}
     return Draft(bins, base, signers)
 
 

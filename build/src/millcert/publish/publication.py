@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Signer
@@ -22,6 +22,7 @@ from millcert.keys.authority import DEFAULT_LIFETIMES, Lifetimes
 from millcert.lock import Lock
 from millcert.names import NormalizedName
 from millcert.publish.artifact import Verifier, check_release, read_artifact
+from millcert.publish.ceremony import authority_of, expiring, renew_roles
 from millcert.publish.closure import check_locked_names, check_requirements
 from millcert.publish.errors import ReleaseRefusedError
 from millcert.publish.page import Page, PageFile, page_path, parse_page, project_list
@@ -35,6 +36,9 @@ from millcert.publish.views import finish_views
 from millcert.store import Store
 
 __all__ = ["Outcome", "Publisher", "Request"]
+
+
+_SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,17 @@ class Publisher:
             return self._finish(plan, now)
 
     def refresh(self, now: datetime) -> Outcome:
-        """Sign a new timestamp and snapshot, so that clients see that the index is alive."""
+        """Sign a new timestamp and snapshot, and anew what expires soon and the keys at hand can sign."""
         with self.site.locked():
-            return self._commit(self._begin().state, Draft({}, {}, {}), now, ())
+            state = self._begin().state
+            due = [name for name in expiring(state, now, _SOON) if name != "root" and self._can_sign(state, name)]
+            draft = renew_roles(state, due, now, self.lifetimes)
+            draft.sign(self.signers)
+            return self._commit(state, draft, now, ())
+
+    def _can_sign(self, state: State, name: str) -> bool:
+        role = authority_of(state, name)
+        return len({key.keyid for key in role.keys} & {s.public_key.keyid for s in self.signers}) >= role.threshold
 
     def _begin(self) -> Plan:
         state = load_state(self.site, self.trusted_root, floor=self.floor)
