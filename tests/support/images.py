@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.revision import read_revision
 from millcert.image.project import BuiltImage, ImageProject
 from millcert.store import Store
@@ -28,9 +30,11 @@ from tests.support.hermetic import ROOT, Quiet, commit
 
 __all__ = [
     "HEALTHCHECK",
+    "Gallery",
     "Workshop",
     "blob",
     "config_of",
+    "gallery",
     "lay_out",
     "layer_names",
     "make_workshop",
@@ -123,9 +127,13 @@ def make_workshop(root: Path, store: Store) -> Workshop:
     (root / "ci" / "image.toml").write_text(f'{head}healthcheck = """\n{HEALTHCHECK}"""{rest}')
     (root / "ci" / "targets.toml").write_text(TARGETS)
     shutil.copytree(ROOT / "lockfiles", root / "lockfiles")
-    wheels = {name: write_wheel(root / "wheels", "millsample", f"{VERSION}+{name}", SAMPLE) for name in ("cpu", "cu129")}
+    wheels = {
+        name: write_wheel(root / "wheels", "millsample", f"{VERSION}+{name}", SAMPLE) for name in ("cpu", "cu129")
+    }
     cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", {"cupy/__init__.py": b"", "cupy/tests/test_a.py": b""})
-    cublas = write_wheel(root / "wheels", "nvidia-cublas-cu12", "12.9", {"nvidia/cublas/lib/libcublas.so.12": b"x" * 99})
+    cublas = write_wheel(
+        root / "wheels", "nvidia-cublas-cu12", "12.9", {"nvidia/cublas/lib/libcublas.so.12": b"x" * 99}
+    )
     runtime = root / "lockfiles" / "runtime"
     (runtime / "cu129.txt").write_bytes((runtime / "cpu.txt").read_bytes() + pin_lines(cupy, "runtime/cu129.in"))
     (root / "lockfiles" / "images").mkdir(exist_ok=True)
@@ -176,6 +184,33 @@ def _hash(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """The built images by variant, and the CPU image's files laid out."""
+
+    workshop: Workshop
+    images: Mapping[str, BuiltImage]
+    files: Path
+
+    @property
+    def cpu(self) -> BuiltImage:
+        return self.images["cpu"]
+
+
+@pytest.fixture(scope="session")
+def gallery(warm_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    folder = tmp_path_factory.mktemp("images")
+    workshop = make_workshop(folder / "project", warm_store)
+    try:
+        built, _ = workshop.build("cpu", "cu129")
+    except FetchError as error:
+        pytest.skip(f"an image's packages are not in the store and cannot be fetched: {error.message}")
+    except SandboxError as error:
+        pytest.skip(error.message)
+    images = {image.variant.name: image for image in built}
+    return Gallery(workshop, images, lay_out(images["cpu"].folder, folder / "files"))
+
+
 # -- looking at results without any of our own code
 
 
@@ -215,7 +250,17 @@ def run_inside(root: Path, config: Mapping[str, Any], *arguments: str, work: Pat
     """Run an image's entry point in bubblewrap: read-only root, no network, the image's own user and environment."""
     settings = config["config"]
     user, group = settings["User"].split(":")
-    command = ["bwrap", "--unshare-all", "--unshare-user", "--uid", user, "--gid", group, "--die-with-parent", "--clearenv"]
+    command = [
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        user,
+        "--gid",
+        group,
+        "--die-with-parent",
+        "--clearenv",
+    ]
     for entry in sorted(root.iterdir()):
         if entry.is_symlink():
             command += ["--symlink", str(entry.readlink()), f"/{entry.name}"]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.millcert.image.conftest import Gallery
-from tests.support.images import blob, config_of, layer_names, manifest_of
+from tests.support.images import Gallery, blob, config_of, layer_names, manifest_of
 
 LOCK = re.compile(r"^(\S+) (\S+) (amd64|all) ", re.MULTILINE)
 
@@ -145,5 +144,7 @@ def test_the_sbom_lists_every_package_with_the_reason_for_it(gallery):
     assert reasons["ca-certificates"]["millcert:why"] == "HTTPS"
     assert "needed by" in reasons["libc6"]["millcert:why"]
     assert reasons["numpy"]["millcert:layer"] == "wheels"
-    total = sum(path.stat().st_size for path in (gallery.files / "usr").rglob("*") if path.is_file() and not path.is_symlink())
+    total = sum(
+        path.stat().st_size for path in (gallery.files / "usr").rglob("*") if path.is_file() and not path.is_symlink()
+    )
     assert 0.9 * total < sum(int(facts["millcert:bytes"]) for facts in reasons.values()) < 1.1 * total

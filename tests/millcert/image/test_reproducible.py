@@ -9,12 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from millcert.errors import NotReproducibleError
 from millcert.store import Store
 
-from tests.millcert.image.conftest import Gallery
 from tests.support.hermetic import ROOT, seed
-from tests.support.images import Workshop, blob, make_workshop, manifest_of
+from tests.support.images import Gallery, Workshop, blob, make_workshop, manifest_of
 
 
 def blobs_of(layout: Path) -> dict[str, bytes]:
@@ -108,15 +106,3 @@ def test_blobs_no_image_has_any_more_leave_the_layout(gallery, tmp_path):
     stale.write_bytes(b"of an earlier build")
     gallery.workshop.build("cpu", dist=tmp_path)
     assert not stale.exists()
-
-
-def test_a_layer_that_comes_out_differently_is_refused(gallery, tmp_path):
-    store = Store(tmp_path / "store")
-    project = make_workshop(tmp_path / "project", store)
-    seed(store, gallery.workshop.store, [material.digest for material in gallery.cpu.materials])
-    # what the record of the same derivation says is something else
-    layer = gallery.cpu.layers[-1]
-    other = store.add_entries([])
-    store.put_record(layer.built.key, other)
-    with pytest.raises(NotReproducibleError, match="same derivation gave different bytes"):
-        project.build("cpu", fresh=True)

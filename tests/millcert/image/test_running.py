@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.millcert.image.conftest import Gallery
-from tests.support.images import config_of, run_inside
+from tests.support.images import Gallery, config_of, run_inside
 
 TRAIN = """
 import json, os, pathlib, socket, sys

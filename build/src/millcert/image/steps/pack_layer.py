@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import pathlib
+import posixpath
 import py_compile
 import sys
 import tarfile
@@ -99,7 +100,7 @@ def join(tree: Tree, owners: dict[str, str], target: str, pattern: str) -> None:
 
 def add_compiled(tree: Tree, owners: dict[str, str], folder: str) -> None:
     for name in [n for n in sorted(tree) if n.startswith(f"{folder}/") and n.endswith(".py")]:
-        source = tree[name]
+        source = followed(tree, name)
         if not isinstance(source, pathlib.Path):
             continue
         parent, _, base = name.rpartition("/")
@@ -113,6 +114,14 @@ def add_compiled(tree: Tree, owners: dict[str, str], folder: str) -> None:
             continue  # a template, or a file for another Python; it would fail in the same way when imported
         tree[target] = SCRATCH.read_bytes()
         owners[target] = owners[name]
+
+
+def followed(tree: Tree, name: str) -> Content:
+    """What stands at a path, through one link: Debian keeps some of its modules' files elsewhere."""
+    content = tree[name]
+    if not isinstance(content, str):
+        return content
+    return tree.get(posixpath.normpath(posixpath.join("/", posixpath.dirname(name), content)).lstrip("/"))
 
 
 # -- what is left out
