@@ -10,9 +10,10 @@ from table import Op, Param
 __all__ = ["core_pyi", "table_json"]
 
 _PY = {
-    "Tensor": "Tensor | Scalar", "Tensor?": "Tensor | Scalar | None", "Tensor[]": "Sequence[Tensor]",
-    "Tensor?[]": "Sequence[Tensor | None]", "int": "int", "int?": "int | None", "int[]": "int | Sequence[int]",
-    "int[]?": "int | Sequence[int] | None", "float": "float", "float?": "float | None", "bool": "bool",
+    "Tensor": "Operand", "Tensor?": "Operand | None", "Tensor[]": "Sequence[Tensor]",
+    "Tensor?[]": "Sequence[Tensor | None]", "int": "builtins.int", "int?": "builtins.int | None",
+    "int[]": "builtins.int | Sequence[builtins.int]", "int[]?": "builtins.int | Sequence[builtins.int] | None",
+    "float": "builtins.float", "float?": "builtins.float | None", "bool": "builtins.bool",
     "dtype": "dtype", "dtype?": "dtype | None", "str": "str",
 }
 
@@ -28,7 +29,7 @@ def _signature(op: Op, method: bool) -> str:
         if method and i == 0:
             continue
         if op.varargs and p.type == "int[]":
-            parts.append(f"*{p.name}: int | Sequence[int]")
+            parts.append(f"*{p.name}: builtins.int | Sequence[builtins.int]")
             starred = True
             continue
         if p.keyword_only and not starred:

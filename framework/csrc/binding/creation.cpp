@@ -81,55 +81,60 @@ PyObject* py_arange(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* na
   });
 }
 
-WOOTZ_SIGNATURE(uniform, required("size"), required("dtype"), required("low"), required("high"))
+// Random numbers come from the generator state (seed, draw) where one is given, else from the default generator.
+random::State generator(PyObject* seed, PyObject* draw) {
+  if (!seed || seed == Py_None) return random::next();
+  WOOTZ_CHECK(PyLong_Check(seed) && draw && PyLong_Check(draw), ErrorKind::Type, "a generator's seed and draw are ints");
+  return {PyLong_AsUnsignedLongLongMask(seed), PyLong_AsUnsignedLongLongMask(draw)};
+}
+
+WOOTZ_SIGNATURE(uniform, required("size"), required("dtype"), required("low"), required("high"), optional("seed"), optional("draw"))
 PyObject* py_uniform(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(uniform_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&uniform_function, i}; };
-    return wrap(random::uniform(read::dims(v[0], at(0)), read::dtype(v[1], at(1)), read::number(v[2], at(2)), read::number(v[3], at(3))));
+    Dims size = read::dims(v[0], at(0));
+    DType dtype = read::dtype(v[1], at(1));
+    return wrap(random::uniform(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5])));
   });
 }
 
-WOOTZ_SIGNATURE(normal, required("size"), required("dtype"), required("mean"), required("std"))
+WOOTZ_SIGNATURE(normal, required("size"), required("dtype"), required("mean"), required("std"), optional("seed"), optional("draw"))
 PyObject* py_normal(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(normal_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&normal_function, i}; };
-    return wrap(random::normal(read::dims(v[0], at(0)), read::dtype(v[1], at(1)), read::number(v[2], at(2)), read::number(v[3], at(3))));
+    Dims size = read::dims(v[0], at(0));
+    DType dtype = read::dtype(v[1], at(1));
+    return wrap(random::normal(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5])));
   });
 }
 
-WOOTZ_SIGNATURE(randint, required("size"), required("dtype"), required("low"), required("high"))
+WOOTZ_SIGNATURE(randint, required("size"), required("dtype"), required("low"), required("high"), optional("seed"), optional("draw"))
 PyObject* py_randint(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(randint_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&randint_function, i}; };
-    return wrap(random::integers(read::dims(v[0], at(0)), read::dtype(v[1], at(1)), read::integer(v[2], at(2)), read::integer(v[3], at(3))));
+    Dims size = read::dims(v[0], at(0));
+    DType dtype = read::dtype(v[1], at(1));
+    return wrap(random::integers(size, dtype, read::integer(v[2], at(2)), read::integer(v[3], at(3)), generator(v[4], v[5])));
   });
 }
 
-WOOTZ_SIGNATURE(random_mask, required("size"), required("p"))
+WOOTZ_SIGNATURE(random_mask, required("size"), required("p"), optional("seed"), optional("draw"))
 PyObject* py_random_mask(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(random_mask_function, nullptr, args, n, names);
-    return wrap(random::mask(read::dims(v[0], {&random_mask_function, 0}), read::number(v[1], {&random_mask_function, 1})));
+    Dims size = read::dims(v[0], {&random_mask_function, 0});
+    return wrap(random::mask(size, read::number(v[1], {&random_mask_function, 1}), generator(v[2], v[3])));
   });
 }
 
-WOOTZ_SIGNATURE(randperm, required("n"))
+WOOTZ_SIGNATURE(randperm, required("n"), optional("seed"), optional("draw"))
 PyObject* py_randperm(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(randperm_function, nullptr, args, n, names);
-    return wrap(random::permutation(read::integer(v[0], {&randperm_function, 0})));
-  });
-}
-
-PyObject* seed(PyObject*, PyObject* value) {
-  return guarded([&]() -> PyObject* {
-    unsigned long long s = PyLong_AsUnsignedLongLongMask(value);
-    if (s == static_cast<unsigned long long>(-1) && PyErr_Occurred()) python_error();
-    random::seed(s);
-    return Object::borrow(Py_None).release();
+    return wrap(random::permutation(read::integer(v[0], {&randperm_function, 0}), generator(v[1], v[2])));
   });
 }
 
@@ -140,7 +145,7 @@ PyObject* random_state(PyObject*, PyObject*) {
 
 PyObject* set_random_state(PyObject*, PyObject* args) {
   unsigned long long s, draws;
-  if (!PyArg_ParseTuple(args, "(KK)", &s, &draws)) return nullptr;
+  if (!PyArg_ParseTuple(args, "KK", &s, &draws)) return nullptr;
   random::set_state({s, draws});
   return Object::borrow(Py_None).release();
 }
@@ -279,9 +284,8 @@ PyMethodDef tensor_functions[] = {
     {"randint", as_method(py_randint), kFast, "Uniform random integers in [low, high)."},
     {"random_mask", as_method(py_random_mask), kFast, "Bools that are True with probability p."},
     {"randperm", as_method(py_randperm), kFast, "A random permutation of 0 ... n - 1."},
-    {"manual_seed", seed, METH_O, "Restarts the random numbers from a seed."},
     {"random_state", random_state, METH_NOARGS, "(seed, draws so far)"},
-    {"set_random_state", set_random_state, METH_VARARGS, "Goes back to a (seed, draws) pair."},
+    {"set_random_state", set_random_state, METH_VARARGS, "(seed, draws): restarts the default generator there."},
     {"from_buffer", from_buffer, METH_O, "A tensor that shares a writable buffer's memory."},
     {"from_pointer", as_method(py_from_pointer), kFast, "A tensor over memory that `owner` keeps alive."},
     {"set_default_dtype", set_default, METH_O, "The floating point type of new tensors."},

@@ -1,15 +1,15 @@
 #include "ops/random.h"
 
-#include <atomic>
 #include <cmath>
+#include <mutex>
 
 #include "core/parallel.h"
 
 namespace wootz::random {
 namespace {
 
-constexpr uint64_t kDefaultSeed = 0x5eed;
-std::atomic<uint64_t> current_seed{kDefaultSeed}, next_draw{0};
+State current;
+std::mutex mutex;
 
 struct Block { uint32_t v[4]; };
 
@@ -71,10 +71,9 @@ void turn(double t, double& c, double& s) {
 }
 
 // Two numbers a block: f(block, first index, how many of the two exist).
-template <class F> void pairs(int64_t n, F f) {
-  uint64_t key = current_seed.load(), draw = next_draw.fetch_add(1);
+template <class F> void pairs(int64_t n, State s, F f) {
   parallel_for((n + 1) / 2, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) f(philox(key, draw, static_cast<uint64_t>(i)), 2 * i, n - 2 * i > 1 ? 2 : 1);
+    for (int64_t i = begin; i < end; ++i) f(philox(s.seed, s.draws, static_cast<uint64_t>(i)), 2 * i, n - 2 * i > 1 ? 2 : 1);
   });
 }
 
@@ -85,18 +84,24 @@ Tensor real(const Dims& shape, DType dtype, const char* op) {
 
 }  // namespace
 
-void seed(uint64_t value) {
-  current_seed = value;
-  next_draw = 0;
-}
-uint64_t initial_seed() { return current_seed; }
-State state() { return {current_seed, next_draw}; }
-void set_state(State s) {
-  current_seed = s.seed;
-  next_draw = s.draws;
+State state() {
+  std::lock_guard guard(mutex);
+  return current;
 }
 
-Tensor uniform(const Dims& shape, DType dtype, double low, double high) {
+void set_state(State s) {
+  std::lock_guard guard(mutex);
+  current = s;
+}
+
+State next() {
+  std::lock_guard guard(mutex);
+  State s = current;
+  ++current.draws;
+  return s;
+}
+
+Tensor uniform(const Dims& shape, DType dtype, double low, double high, State at) {
   WOOTZ_CHECK(low <= high, ErrorKind::Value, "uniform: expected low <= high");
   Tensor out = real(shape, dtype, "rand");
   visit_float(dtype, "rand", [&](auto tag) {
@@ -104,7 +109,7 @@ Tensor uniform(const Dims& shape, DType dtype, double low, double high) {
     T* p = out.data<T>();
     // Rounding to float32 must not reach `high`: take only as many bits as the type holds.
     constexpr int keep = sizeof(T) == 4 ? 24 : 53;
-    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+    pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {
       for (int k = 0; k < n; ++k) {
         double u = static_cast<double>(wide(b, k) >> (64 - keep)) / static_cast<double>(uint64_t(1) << keep);
         p[i + k] = static_cast<T>(low + (high - low) * u);
@@ -115,13 +120,13 @@ Tensor uniform(const Dims& shape, DType dtype, double low, double high) {
 }
 
 // Box and Muller's transform.
-Tensor normal(const Dims& shape, DType dtype, double mean, double deviation) {
+Tensor normal(const Dims& shape, DType dtype, double mean, double deviation, State at) {
   WOOTZ_CHECK(deviation >= 0, ErrorKind::Value, "normal expects std >= 0.0");
   Tensor out = real(shape, dtype, "randn");
   visit_float(dtype, "randn", [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* p = out.data<T>();
-    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+    pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {
       double radius = std::sqrt(-2 * natural_log(1 - unit(wide(b, 0)))), v[2];
       turn(unit(wide(b, 1)), v[0], v[1]);
       for (int k = 0; k < n; ++k) p[i + k] = static_cast<T>(mean + deviation * radius * v[k]);
@@ -130,7 +135,7 @@ Tensor normal(const Dims& shape, DType dtype, double mean, double deviation) {
   return out;
 }
 
-Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high) {
+Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high, State at) {
   WOOTZ_CHECK(low < high, ErrorKind::Value, "random_ expects 'from' to be less than 'to', but got from=", low, " >= to=", high);
   Tensor out = empty(shape, dtype);
   uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
@@ -138,7 +143,7 @@ Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high) {
     using T = typename decltype(tag)::type;
     T* p = out.data<T>();
     // The high word of a 64 by 64 bit product: the bias is below range / 2^64.
-    pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+    pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {
       for (int k = 0; k < n; ++k) {
         auto scaled = static_cast<uint64_t>((static_cast<unsigned __int128>(wide(b, k)) * range) >> 64);
         p[i + k] = static_cast<T>(low + static_cast<int64_t>(scaled));
@@ -148,24 +153,23 @@ Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high) {
   return out;
 }
 
-Tensor mask(const Dims& shape, double p) {
+Tensor mask(const Dims& shape, double p, State at) {
   WOOTZ_CHECK(p >= 0 && p <= 1, ErrorKind::Value, "probability has to be between 0 and 1");
   Tensor out = empty(shape, DType::Bool);
   bool* to = out.data<bool>();
-  pairs(out.numel(), [&](const Block& b, int64_t i, int n) {
+  pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {
     for (int k = 0; k < n; ++k) to[i + k] = unit(wide(b, k)) < p;
   });
   return out;
 }
 
-Tensor permutation(int64_t n) {
+Tensor permutation(int64_t n, State at) {
   WOOTZ_CHECK(n >= 0, ErrorKind::Value, "n must be non-negative, got ", n);
   Tensor out = empty({n}, DType::Int64);
   int64_t* p = out.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) p[i] = i;
-  uint64_t key = current_seed.load(), draw = next_draw.fetch_add(1);
   for (int64_t i = n - 1; i > 0; --i) {
-    Block b = philox(key, draw, static_cast<uint64_t>(i));
+    Block b = philox(at.seed, at.draws, static_cast<uint64_t>(i));
     auto j = static_cast<int64_t>((static_cast<unsigned __int128>(wide(b, 0)) * static_cast<uint64_t>(i + 1)) >> 64);
     std::swap(p[i], p[j]);
   }

@@ -5,18 +5,20 @@
 
 namespace wootz::random {
 
-void seed(uint64_t value);
-uint64_t initial_seed();
-// Seed and counter, and back: all there is to a generator's state.
-struct State { uint64_t seed, draws; };
+// All there is to a generator: its seed and how many draws it made.
+struct State {
+  uint64_t seed = 0x5eed, draws = 0;
+};
+// The default generator: restart it, look at it, put it back, and take its next draw.
 State state();
 void set_state(State s);
+State next();
 
-Tensor uniform(const Dims& shape, DType dtype, double low, double high);
-Tensor normal(const Dims& shape, DType dtype, double mean, double deviation);
-Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high);
+Tensor uniform(const Dims& shape, DType dtype, double low, double high, State at);
+Tensor normal(const Dims& shape, DType dtype, double mean, double deviation, State at);
+Tensor integers(const Dims& shape, DType dtype, int64_t low, int64_t high, State at);
 // True with probability p.
-Tensor mask(const Dims& shape, double p);
-Tensor permutation(int64_t n);
+Tensor mask(const Dims& shape, double p, State at);
+Tensor permutation(int64_t n, State at);
 
 }  // namespace wootz::random

@@ -1,0 +1,55 @@
+"""How a tensor prints: aligned columns, four digits, long dimensions cut."""
+
+from __future__ import annotations
+
+import numpy as np
+from wootz import _core
+from wootz._core import Tensor
+
+__all__ = ["format_tensor"]
+
+_PREFIX = "tensor("
+
+
+def _numbers(array: np.ndarray) -> str:
+    return np.array2string(
+        array, separator=", ", prefix=_PREFIX, precision=4, floatmode="maxprec_equal", threshold=1000, edgeitems=3,
+        max_line_width=100, suppress_small=_plain(array),
+    )  # fmt: skip
+
+
+def _plain(array: np.ndarray) -> bool:
+    """Whether fixed point suits the numbers: none very large or small, as PyTorch decides."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return False
+    size = np.abs(array[np.isfinite(array)])
+    size = size[size > 0]
+    return bool(size.size == 0 or (size.max() < 1e8 and size.max() / size.min() < 1e3))
+
+
+def format_tensor(self: Tensor) -> str:
+    """``tensor([[1., 2.]], grad_fn=<mul backward>)`` and the like."""
+    array = self.detach().numpy(force=True)
+    if array.dtype.kind == "f" and array.size and np.all(np.isfinite(array)) and np.all(array == np.round(array)) and np.abs(array).max() < 1e8:
+        body = np.array2string(array, separator=", ", prefix=_PREFIX, floatmode="unique", threshold=1000, max_line_width=100)
+    elif array.ndim == 0:
+        body = f"{array.item():.4f}" if array.dtype.kind == "f" and _plain(array) else np.format_float_scientific(
+            array, 4) if array.dtype.kind == "f" and np.isfinite(array) else str(array.item())
+    else:
+        body = _numbers(array)
+    return f"{_PREFIX}{', '.join([body, *_suffixes(self)])})"
+
+
+def _suffixes(t: Tensor) -> list[str]:
+    out = []
+    if t.numel() == 0 and t.dim() != 1:
+        out.append(f"size={t.shape}")
+    if t.device.type != "cpu":
+        out.append(f"device='{t.device}'")
+    if t.dtype not in (_core.get_default_dtype(), _core.int64, _core.bool) or t.numel() == 0 and t.dtype != _core.get_default_dtype():
+        out.append(f"dtype={t.dtype}")
+    if t.grad_fn is not None:
+        out.append(f"grad_fn={t.grad_fn}")
+    elif t.requires_grad:
+        out.append("requires_grad=True")
+    return out

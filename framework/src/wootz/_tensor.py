@@ -1,0 +1,251 @@
+"""Tensor: the core's type, with the methods that are written in Python joined to it."""
+
+from __future__ import annotations
+
+import builtins
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from wootz import _core
+from wootz._core import Tensor, dtype
+from wootz._repr import format_tensor
+from wootz.device import Device
+from wootz.dtypes import float32, float64, int32, int64, uint8
+from wootz.ops import composite
+
+__all__ = ["Tensor"]
+
+
+def _device(self: Tensor) -> Device:
+    """Where the memory is."""
+    kind, index = self._device
+    return Device(kind, index if kind != "cpu" else None)
+
+
+def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
+    """An array over the same memory; ``force`` detaches and copies to the CPU first. Raises RuntimeError if it must."""
+    if force:
+        return _cpu(self.detach()).numpy()
+    if self.requires_grad:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if self.device.type != "cpu":
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
+    return np.asarray(memoryview(self))  # type: ignore[arg-type]  # a buffer in C
+
+
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    array = _numpy(self)
+    if dtype is not None and array.dtype != dtype:
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def _tolist(self: Tensor) -> Any:
+    """The elements as (nested lists of) Python numbers."""
+    return _numpy(self.detach(), force=True).tolist()
+
+
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:
+    for a in args:
+        if isinstance(a, Tensor):
+            device, dtype = a.device, a.dtype
+        elif isinstance(a, _core.dtype):
+            dtype = a
+        elif isinstance(a, (str, Device)):
+            device = Device(a)
+        elif a is not None:
+            raise TypeError(f"to() takes a dtype, a device or a tensor, not {type(a).__name__}")
+    return None if device is None else Device(device), dtype
+
+
+def _to(self: Tensor, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False) -> Tensor:
+    """Self in another dtype or on another device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
+
+    Returns self when nothing changes, unless ``copy``.
+    """
+    device, dtype = _parse_to(args, device, dtype)
+    out = self
+    if device is not None and (device.type != out.device.type or device.index not in (None, out.device.index)):
+        out = _core.to_device(out, str(device))
+        copy = False
+    if dtype is not None and dtype != out.dtype:
+        return _core.cast(out, dtype)
+    return out.clone() if copy else out
+
+
+def _cpu(self: Tensor) -> Tensor:
+    """Self on the CPU."""
+    return _to(self, "cpu")
+
+
+def _cuda(self: Tensor, device: Any = None) -> Tensor:
+    """Self on a CUDA device. Raises `BackendError` where there is none."""
+    return _to(self, "cuda" if device is None else Device("cuda", device) if isinstance(device, int) else device)
+
+
+def _caster(kind: dtype) -> Callable[[Tensor], Tensor]:
+    def cast(self: Tensor) -> Tensor:
+        return _to(self, kind)
+
+    cast.__doc__ = f"Self as {kind.name}."
+    return cast
+
+
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    """Self in other's dtype."""
+    return _to(self, other.dtype)
+
+
+def _backward(
+    self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
+    inputs: Any = None,
+) -> None:  # fmt: skip
+    """Adds self's gradient to ``.grad`` of the leaves it was made from (of ``inputs`` only, where given).
+
+    ``gradient`` is the gradient with respect to self, needed unless self has one element. Raises `GradientError`.
+    """
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    _core.run_backward([self], None if gradient is None else [gradient], inputs, retain, create_graph)
+
+
+class _Handle:
+    """Takes a hook away again."""
+
+    def __init__(self, tensor: Tensor, key: int) -> None:
+        self._tensor, self._key = tensor, key
+
+    def remove(self) -> None:
+        """The hook is not called any more."""
+        _core.remove_hook(self._tensor, self._key)
+
+
+def _register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> _Handle:
+    """Calls ``hook`` with the gradient of self during backward; what it returns replaces the gradient."""
+    return _Handle(self, _core.add_hook(self, hook))
+
+
+def _retain_grad(self: Tensor) -> None:
+    """Keeps the gradient of a tensor that is no leaf in ``.grad``."""
+    if self.is_leaf:
+        return
+    alive = weakref.ref(self)
+
+    def keep(grad: Tensor) -> None:
+        if (tensor := alive()) is not None:
+            tensor.grad = grad if tensor.grad is None else tensor.grad + grad
+
+    _core.add_hook(self, keep)
+
+
+def _iter(self: Tensor) -> Iterator[Tensor]:
+    if self.dim() == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(composite.unbind(self))
+
+
+def _contains(self: Tensor, element: Any) -> bool:
+    return builtins.bool(_core.any(_core.eq(self, element)))
+
+
+def _format(self: Tensor, spec: str) -> str:
+    if self.dim() == 0 and spec:
+        return format(self.item(), spec)
+    return object.__format__(self, spec) if spec else format_tensor(self)
+
+
+def _zero_(self: Tensor) -> Tensor:
+    """Fills self with zeros."""
+    return self.fill_(0)
+
+
+def _uniform_(self: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Fills self with uniform random numbers in [low, high)."""
+    return self.copy_(_core.uniform(self.shape, self.dtype, low, high))
+
+
+def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Fills self with normal random numbers."""
+    return self.copy_(_core.normal(self.shape, self.dtype, mean, std))
+
+
+def _view_as(self: Tensor, other: Tensor) -> Tensor:
+    """Self in other's shape, sharing memory."""
+    return self.view(other.shape)
+
+
+def _expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """Self in other's shape by repetition."""
+    return self.expand(other.shape)
+
+
+def _new(name: str) -> Callable[..., Tensor]:
+    def make(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        from wootz.ops import creation
+
+        maker = getattr(creation, name)
+        return maker(*size, dtype=dtype or self.dtype, device=self.device if device is None else device)
+
+    return make
+
+
+def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """self where ``condition`` holds, other elsewhere."""
+    return _core.where(condition, self, other)
+
+
+def _reduce(self: Tensor) -> tuple[Any, ...]:
+    return _rebuild, (self.detach().numpy(force=True), self.requires_grad)
+
+
+def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
+    return _core.from_buffer(array if array.flags.writeable else array.copy()).requires_grad_(requires_grad)
+
+
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol")
+    copy = self.detach().clone()
+    copy = copy if type(self) is Tensor else type(self)(copy)
+    copy.requires_grad_(self.requires_grad)
+    if self.grad is not None:
+        copy.grad = self.grad.detach().clone()
+    memo[id(self)] = copy
+    return copy
+
+
+def _element_size(self: Tensor) -> int:
+    """Bytes an element."""
+    return self.itemsize
+
+
+def _is_floating_point(self: Tensor) -> bool:
+    """Whether the dtype is a floating-point one."""
+    return self.dtype.is_floating_point
+
+
+_METHODS: dict[str, Any] = {
+    "device": property(_device), "numpy": _numpy, "__array__": _array, "__array_ufunc__": None, "tolist": _tolist, "to": _to,
+    "cpu": _cpu, "cuda": _cuda, "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
+    "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
+    "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
+    "expand_as": _expand_as, "where": _where, "__reduce__": _reduce, "__deepcopy__": _deepcopy, "element_size": _element_size,
+    "is_floating_point": _is_floating_point, "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
+        lambda self: self.numel() * self.itemsize), "is_cuda": property(lambda self: self.device.type == "cuda"),
+    "float": _caster(float32), "double": _caster(float64), "long": _caster(int64), "int": _caster(int32), "bool": _caster(_core.bool),
+    "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
+}  # fmt: skip
+
+
+def _join() -> None:
+    for name, method in _METHODS.items():
+        setattr(Tensor, name, method)
+    for name in composite.__all__:
+        if name not in ("broadcast_tensors", "hstack", "tensordot", "vstack"):
+            setattr(Tensor, name, getattr(composite, name))
+
+
+_join()

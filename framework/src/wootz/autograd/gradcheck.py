@@ -1,0 +1,114 @@
+"""Derivatives against finite differences, as part of the library: whoever writes a rule can check it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from wootz import _core
+from wootz._core import Tensor
+from wootz.autograd.gradient import grad
+
+__all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
+
+Outputs = Callable[..., Tensor | Sequence[Tensor]]
+
+
+class GradcheckError(RuntimeError):
+    """Analytical and numerical derivatives differ."""
+
+
+def _outputs(fn: Outputs, inputs: Sequence[Any]) -> list[Tensor]:
+    result = fn(*inputs)
+    found = [result] if isinstance(result, Tensor) else list(result)
+    return [t for t in found if t.dtype.is_floating_point]
+
+
+def _differentiable(inputs: Sequence[Any]) -> list[int]:
+    where = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    if not where:
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have "
+                         "requires_grad=True.")  # fmt: skip
+    if any(inputs[i].dtype != _core.float64 for i in where):
+        raise ValueError("gradcheck needs float64 inputs: finite differences of anything narrower say little")
+    return where
+
+
+def _numerical(fn: Outputs, inputs: Sequence[Any], i: int, probes: list[np.ndarray], eps: float) -> np.ndarray:
+    """d<probes, outputs> / d inputs[i] by central differences, element by element."""
+    base = inputs[i].detach().numpy().copy()
+    slope = np.zeros(base.shape)
+    for at in np.ndindex(*base.shape):
+        values = []
+        for step in (eps, -eps):
+            moved = base.copy()
+            moved[at] += step
+            shifted = list(inputs)
+            shifted[i] = _core.from_buffer(moved)
+            before = _core.set_grad_enabled(False)
+            try:
+                values.append([o.detach().numpy().copy() for o in _outputs(fn, shifted)])
+            finally:
+                _core.set_grad_enabled(before)
+        slope[at] = sum(float(np.sum(p * (a - b))) for p, a, b in zip(probes, *values, strict=True)) / (2 * eps)
+    return slope
+
+
+def gradcheck(
+    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, seed: int = 0,
+    raise_exception: bool = True,
+) -> bool:  # fmt: skip
+    """Whether the gradients of ``fn`` agree with central differences for every float64 input that requires grad.
+
+    Outputs are weighted with random numbers, so that one sweep checks the whole vector-Jacobian product. Raises
+    `GradcheckError` with both gradients, unless ``raise_exception`` is false; ValueError if nothing can be checked.
+    """
+    given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    where = _differentiable(given)
+    outputs = _outputs(fn, given)
+    random = np.random.default_rng(seed)
+    probes = [random.standard_normal(o.shape) for o in outputs]
+    live = [(o, p) for o, p in zip(outputs, probes, strict=True) if o.requires_grad]
+    if not live:
+        raise ValueError("no output of the function requires grad")
+    weights = [_core.from_buffer(np.array(p)) for _, p in live]
+    found = grad([o for o, _ in live], [given[i] for i in where], weights, allow_unused=True)
+    for i, gradient in zip(where, found, strict=True):
+        analytical = np.zeros(given[i].shape) if gradient is None else gradient.detach().numpy()
+        numerical = _numerical(fn, given, i, probes, eps)
+        if analytical.shape == numerical.shape and np.allclose(analytical, numerical, rtol=rtol, atol=atol, equal_nan=True):
+            continue
+        if not raise_exception:
+            return False
+        raise GradcheckError(f"the gradient of input {i} is\n{analytical}\nbut central differences give\n{numerical}")
+    return True
+
+
+def gradgradcheck(
+    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, seed: int = 0,
+    raise_exception: bool = True,
+) -> bool:  # fmt: skip
+    """`gradcheck` of the gradient of ``fn``: with respect to the inputs and to the gradients of the outputs."""
+    given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    where = _differentiable(given)
+    random = np.random.default_rng(seed + 1)
+    weights = [_core.from_buffer(np.array(random.standard_normal(o.shape))).requires_grad_() for o in _outputs(fn, given) if o.requires_grad]
+    if not weights:
+        raise ValueError("no output of the function requires grad")
+
+    def first(*args: Any) -> list[Tensor]:
+        """Always recorded: the derivative itself is what is measured."""
+        before = _core.set_grad_enabled(True)
+        try:
+            points = [x.detach().requires_grad_() if i in where and not x.requires_grad else x for i, x in enumerate(args[: len(given)])]
+            live = [o for o in _outputs(fn, points) if o.requires_grad]
+            found = grad(live, [points[i] for i in where], args[len(given) :], create_graph=True, allow_unused=True, materialize_grads=True)
+            return [g for g in found if g is not None]
+        finally:
+            _core.set_grad_enabled(before)
+
+    checked = [*given, *weights]
+    if not any(g.requires_grad for g in first(*checked)):
+        return True
+    return gradcheck(first, checked, eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception)

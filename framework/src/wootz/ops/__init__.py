@@ -1,0 +1,1 @@
+"""Ops in Python: creation, random numbers, and composites over the core's primitives."""

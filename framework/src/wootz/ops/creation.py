@@ -1,0 +1,178 @@
+"""Making tensors."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from wootz import _core
+from wootz._core import Tensor, dtype
+from wootz.device import Device
+from wootz.dtypes import from_numpy_dtype, to_numpy_dtype
+
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones", "ones_like",
+    "place", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+Size = builtins.int | Sequence[builtins.int]
+
+
+def shape_of(size: tuple[Any, ...]) -> Any:
+    """The shape in ``f(2, 3)`` or ``f((2, 3))``."""
+    return size[0] if len(size) == 1 and not isinstance(size[0], builtins.int) else size
+
+
+def place(t: Tensor, device: Device | str | None, requires_grad: builtins.bool) -> Tensor:
+    """A new tensor as its maker was asked for it: on a device, a leaf that requires grad or not."""
+    if device is not None and device != "cpu":
+        t = t.to(device)  # type: ignore[attr-defined]  # joined to the class in _tensor
+    return t.requires_grad_() if requires_grad else t
+
+
+def empty(
+    *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A tensor of uninitialised memory."""
+    return place(_core.empty(shape_of(size), dtype), device, requires_grad)
+
+
+def zeros(
+    *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A tensor of zeros."""
+    return place(_core.full(shape_of(size), 0.0, dtype), device, requires_grad)
+
+
+def ones(
+    *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A tensor of ones."""
+    return place(_core.full(shape_of(size), 1.0, dtype), device, requires_grad)
+
+
+def full(
+    size: Size, fill_value: Any, *, dtype: dtype | None = None, device: Device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor of one value; without ``dtype``, of the value's kind."""
+    return place(_core.full(size, fill_value, dtype), device, requires_grad)
+
+
+def _like(t: Tensor, value: float | None, kind: dtype | None, device: Any, requires_grad: builtins.bool) -> Tensor:
+    shape, kind = t.shape, kind or t.dtype
+    made = _core.empty(shape, kind) if value is None else _core.full(shape, value, kind)
+    return place(made, t.device if device is None else device, requires_grad)  # type: ignore[attr-defined]
+
+
+def empty_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """Uninitialised memory in t's shape and, unless given, its dtype and device."""
+    return _like(t, None, dtype, device, requires_grad)
+
+
+def zeros_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """Zeros in t's shape and, unless given, its dtype and device."""
+    return _like(t, 0.0, dtype, device, requires_grad)
+
+
+def ones_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+    """Ones in t's shape and, unless given, its dtype and device."""
+    return _like(t, 1.0, dtype, device, requires_grad)
+
+
+def full_like(
+    t: Tensor, fill_value: Any, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """One value in t's shape and, unless given, its dtype and device."""
+    return _like(t, fill_value, dtype, device, requires_grad)
+
+
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: dtype | None = None,
+    device: Device | str | None = None, requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... before end; int64 when all three are integers."""
+    if end is None:
+        start, end = 0, start
+    if dtype is None:
+        whole = all(isinstance(x, (builtins.int, np.integer)) for x in (start, end, step))
+        dtype = _core.int64 if whole else _core.get_default_dtype()
+    return place(_core.arange(start, end, step, dtype), device, requires_grad)
+
+
+def linspace(
+    start: float, end: float, steps: builtins.int, *, dtype: dtype | None = None, device: Device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """``steps`` evenly spaced numbers from start to end, both included."""
+    kind = dtype or _core.get_default_dtype()
+    return place(from_numpy(np.linspace(start, end, steps).astype(kind.name)), device, requires_grad)
+
+
+def eye(
+    n: builtins.int, m: builtins.int | None = None, *, dtype: dtype | None = None, device: Device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """Ones on the diagonal of an n by m matrix, zeros elsewhere."""
+    t = zeros(n, n if m is None else m, dtype=dtype)
+    t.diagonal().fill_(1)
+    return place(t, device, requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory. The array must be writable, of a supported dtype, without negative strides."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    if not array.flags.writeable:
+        raise ValueError("the array is read-only, and a tensor could write to it; copy it first")
+    return _core.from_buffer(array)
+
+
+def _array(data: Any, kind: dtype | None) -> np.ndarray:
+    """Data as a fresh array of a supported dtype; Python floats become the default dtype."""
+    if isinstance(data, (list, tuple)):
+        data = _numbers(data)
+    array = np.array(data)
+    if array.dtype == object or array.dtype.kind not in "bifu":
+        raise TypeError(f"cannot make a tensor of {type(data).__name__} (NumPy calls it {array.dtype})")
+    if kind is not None:
+        return array.astype(to_numpy_dtype(kind))
+    if not isinstance(data, (np.ndarray, np.generic)):
+        if array.dtype.kind == "f" or array.size == 0:
+            return array.astype(_core.get_default_dtype().name)
+        if array.dtype.kind in "iu":
+            return array.astype(np.int64)
+    from_numpy_dtype(array.dtype)
+    return array
+
+
+def _numbers(data: Any) -> Any:
+    """Nested sequences with the tensors in them replaced by arrays."""
+    if isinstance(data, Tensor):
+        return data.detach().numpy()  # type: ignore[attr-defined]
+    return [_numbers(x) for x in data] if isinstance(data, (list, tuple)) else data
+
+
+def tensor(
+    data: Any, *, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
+) -> Tensor:
+    """A new leaf with a copy of ``data``: numbers, nested sequences, arrays or a tensor."""
+    if isinstance(data, (float, builtins.int)):
+        made = _core.scalar(data, dtype)
+    elif isinstance(data, Tensor):
+        made = data.detach().clone() if dtype is None else _core.cast(data.detach(), dtype)
+    else:
+        array = _array(data, dtype)
+        made = _core.from_buffer(np.ascontiguousarray(array)).view(array.shape)
+    return place(made, device, requires_grad)
+
+
+def as_tensor(data: Any, *, dtype: dtype | None = None, device: Device | str | None = None) -> Tensor:
+    """``data`` as a tensor, sharing memory where it can."""
+    if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "bifu" and min(data.strides, default=0) >= 0:
+        data = _core.from_buffer(data)
+    if isinstance(data, Tensor):
+        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
+    return tensor(data, dtype=dtype, device=device)

@@ -1,0 +1,135 @@
+"""Random numbers: counter-based, so that a seed gives the same ones on every machine and for any number of threads."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from wootz import _core
+from wootz._core import Tensor, dtype
+from wootz.device import Device
+from wootz.ops.creation import place, shape_of
+
+__all__ = [
+    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn", "randn_like",
+    "randperm",
+]  # fmt: skip
+
+_MASK = (1 << 64) - 1
+
+
+def _mix(x: int) -> int:
+    """SplitMix64's finaliser (Steele et al. 2014): one 64-bit number to another, one to one."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _MASK
+    return x ^ (x >> 31)
+
+
+class Generator:
+    """A stream of random numbers of its own: a seed and the number of draws made. `split` gives independent streams."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream again from ``seed``."""
+        self.seed, self.draws = int(seed) & _MASK, 0
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed that the stream started from."""
+        return self.seed
+
+    def get_state(self) -> tuple[int, int]:
+        """(seed, draws so far)"""
+        return self.seed, self.draws
+
+    def set_state(self, state: tuple[int, int]) -> Generator:
+        """Goes back to what `get_state` said."""
+        self.seed, self.draws = state
+        return self
+
+    def split(self, n: int = 2) -> list[Generator]:
+        """``n`` generators whose streams depend on this one's state and their number alone."""
+        _, draw = self.next()
+        return [Generator(_mix(_mix(self.seed + 0x9E3779B97F4A7C15 * (draw + 1)) + i + 1)) for i in range(n)]
+
+    def next(self) -> tuple[int, int]:
+        """Takes one draw: its (seed, number)."""
+        with self._lock:
+            self.draws += 1
+            return self.seed, self.draws - 1
+
+
+def manual_seed(seed: int) -> None:
+    """Starts the default generator again from ``seed``."""
+    _core.set_random_state(int(seed) & _MASK, 0)
+
+
+def initial_seed() -> int:
+    """The default generator's seed."""
+    return _core.random_state()[0]
+
+
+def _stream(generator: Generator | None) -> tuple[int, ...]:
+    return () if generator is None else generator.next()
+
+
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: dtype | None = None, device: Device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """Uniform in [0, 1)."""
+    made = _core.uniform(shape_of(size), dtype or _core.get_default_dtype(), 0.0, 1.0, *_stream(generator))
+    return place(made, device, requires_grad)
+
+
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: dtype | None = None, device: Device | str | None = None,
+    requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """Normal with mean 0 and standard deviation 1."""
+    made = _core.normal(shape_of(size), dtype or _core.get_default_dtype(), 0.0, 1.0, *_stream(generator))
+    return place(made, device, requires_grad)
+
+
+def normal(
+    mean: float, std: float, size: Sequence[int], *, generator: Generator | None = None, dtype: dtype | None = None,
+    device: Device | str | None = None,
+) -> Tensor:  # fmt: skip
+    """Normal with the given mean and standard deviation."""
+    return place(_core.normal(size, dtype or _core.get_default_dtype(), mean, std, *_stream(generator)), device, False)
+
+
+def randint(
+    low: int, high: int, size: Sequence[int], *, generator: Generator | None = None, dtype: dtype | None = None,
+    device: Device | str | None = None,
+) -> Tensor:  # fmt: skip
+    """Uniform integers in [low, high)."""
+    return place(_core.randint(size, dtype or _core.int64, low, high, *_stream(generator)), device, False)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: dtype | None = None, device: Device | str | None = None
+) -> Tensor:
+    """A random permutation of 0 ... n - 1."""
+    made = _core.randperm(n, *_stream(generator))
+    return place(made if dtype is None else _core.cast(made, dtype), device, False)
+
+
+def bernoulli(p: float, size: Sequence[int], *, generator: Generator | None = None) -> Tensor:
+    """Bools that are True with probability p."""
+    return _core.random_mask(size, p, *_stream(generator))
+
+
+def rand_like(t: Tensor, *, generator: Generator | None = None, dtype: dtype | None = None) -> Tensor:
+    """`rand` in t's shape, dtype and device."""
+    return rand(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)  # type: ignore[attr-defined]
+
+
+def randn_like(t: Tensor, *, generator: Generator | None = None, dtype: dtype | None = None) -> Tensor:
+    """`randn` in t's shape, dtype and device."""
+    return randn(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)  # type: ignore[attr-defined]
