@@ -197,7 +197,8 @@ def test_an_expired_root(tmp_path: Path) -> None:
 def test_pages_that_nobody_renewed(tmp_path: Path) -> None:
     nightly = Nightly.start(tmp_path, now=NOW - timedelta(days=91))
     nightly.publish(build_wheel(tmp_path / "dist"), now=NOW - timedelta(days=91))
-    nightly.publisher().refresh(NOW)
+    online = [*nightly.keys["snapshot"], *nightly.keys["timestamp"]]
+    nightly.publisher(signers=online).refresh(NOW)
     with pytest.raises(ExpiredMetadataError, match="pages"):
         seen(nightly, tmp_path / "cache")
 

@@ -7,11 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
+from millcert.errors import StoreError
+from millcert.lock import Lock
 from millcert.names import normalize
+from millcert.publish import Request
+from millcert.store import Store
 from packaging.version import Version
 
 from tests.support.nightly import (
     NOW,
+    OWNED,
     Nightly,
     build_wheel,
     client,
@@ -21,6 +26,7 @@ from tests.support.nightly import (
     make_wheel,
     pip,
     serve,
+    trusting,
     uv,
 )  # fmt: skip
 
@@ -245,6 +251,24 @@ def test_a_quarantined_project_offers_no_files_until_it_is_cleared(nightly: Nigh
     assert "<a " not in html
     publisher.set_status("nightly/cpu", WOOTZ, "active", "", NOW + hours(2))
     assert len(page_of(nightly)["files"]) == 1  # type: ignore[arg-type]  # JSON
+
+
+def test_only_files_that_the_index_lacks_are_needed(nightly: Nightly) -> None:
+    first, second = (lock_of(nightly.store, anvil(nightly, version)) for version in ("2.0", "3.0"))
+    publisher = nightly.publisher()
+
+    def needed(lock: Lock) -> list[str]:
+        return [file.filename for _, file in publisher.needed(Request("nightly/cpu", [], lock, OWNED), NOW)]
+
+    assert needed(first) == ["anvil-2.0-py3-none-any.whl"]
+    release(nightly)
+    assert needed(first) == []
+    assert needed(second) == ["anvil-3.0-py3-none-any.whl"]
+    with pytest.raises(StoreError, match="--fetch"):
+        nightly.publisher().publish(
+            Request("nightly/cpu", [build_wheel(nightly.folder / "next", "0.1.0.dev20261125+cpu")], second, OWNED),
+            Store(nightly.folder / "empty store"), trusting, NOW,
+        )  # fmt: skip
 
 
 def test_locked_files_can_be_referred_to_instead(nightly: Nightly, tmp_path: Path) -> None:

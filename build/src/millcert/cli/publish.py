@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from millcert.cli.keys import key_options, open_signers, read_root, root_option,
 from millcert.errors import UsageError
 
 if TYPE_CHECKING:
+    from millcert.lock import LockedFile, Pin
     from millcert.publish import Artifact, Builder, Outcome, Publisher, Verifier
+    from millcert.store import Store
 
 __all__ = ["commands"]
 
@@ -41,6 +44,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--refer", default="", metavar="TEMPLATE", help="Refer to locked files there instead of mirroring them.")
 @click.option("--base-url", default="", metavar="URL", help="Where the site is served, for pylock.toml.")
 @click.option("--store", "store_path", type=_FOLDER, envvar="MILLCERT_STORE", help="The store with the locked files.")
+@click.option("--fetch", is_flag=True, help="Bring locked files that the index lacks into the store first.")
 @click.option("--drafts", type=_FOLDER, help="Put a change that needs more signatures here, as a draft.")
 @click.option(
     "--floor", type=click.IntRange(0), default=0, help="Refuse a site whose timestamp is older than this version."
@@ -50,8 +54,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 def publish_command(
     wheels: tuple[Path, ...], index: str, site_path: Path, root_path: Path, lock_path: Path | None, policy_path: Path,
     trusted_root: Path | None, trust_config: Path | None, project: Path, owned: tuple[str, ...], retain: int | None,
-    refer: str, base_url: str, store_path: Path | None, drafts: Path | None, floor: int, key_paths: tuple[Path, ...],
-    password_fd: int | None, as_json: bool,
+    refer: str, base_url: str, store_path: Path | None, fetch: bool, drafts: Path | None, floor: int,
+    key_paths: tuple[Path, ...], password_fd: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Publish signed WHEELS and what they need to one index, or change nothing.
 
@@ -75,7 +79,10 @@ def publish_command(
     request = Request(index, wheels, lock, names, retain, refer, base_url)
     verify = _verifier(policy_path, trusted_root, trust_config)
     publisher = _publisher(site_path, root_path, key_paths, password_fd, drafts=drafts, floor=floor)
-    _report(publisher.publish(request, _store(store_path), verify, _now()), as_json=as_json)
+    store = _store(store_path)
+    if fetch:
+        _fetch(publisher.needed(request, _now()), store)
+    _report(publisher.publish(request, store, verify, _now()), as_json=as_json)
 
 
 @click.group("index")
@@ -179,9 +186,15 @@ def _verifier(policy_path: Path, trusted_root: Path | None, trust_config: Path |
     return verify
 
 
-def _store(path: Path | None) -> Any:
-    import os
+def _fetch(needed: Sequence[tuple[Pin, LockedFile]], store: Store) -> None:
+    from millcert import index
+    from millcert.cli.progress import FetchProgress
 
+    with FetchProgress() as progress:
+        index.fetch(needed, store, progress)
+
+
+def _store(path: Path | None) -> Store:
     from millcert.store import Store, default_root
 
     return Store(path or default_root(os.environ))

@@ -19,7 +19,7 @@ from securesystemslib.signer import Signer
 from millcert.errors import UsageError
 from millcert.keys import Draft, variant_role, write_draft
 from millcert.keys.authority import DEFAULT_LIFETIMES, Lifetimes
-from millcert.lock import Lock
+from millcert.lock import Lock, LockedFile, Pin
 from millcert.names import NormalizedName
 from millcert.publish.artifact import Verifier, check_release, read_artifact
 from millcert.publish.ceremony import authority_of, expiring, renew_roles
@@ -80,10 +80,7 @@ class Publisher:
     def publish(self, request: Request, store: Store, verify: Verifier, now: datetime) -> Outcome:
         """Publish wheels; raises PublishError, VerificationError, ConfusionError or UnsignedError, changing nothing."""
         channel, _, variant = request.index.partition("/")
-        variant_role(request.index)
-        third_party = ThirdParty(
-            request.index, request.lock, request.owned, check_refer(request.refer) if request.refer else "", now
-        )
+        third_party = _third_party(request, now)
         artifacts = [read_artifact(path) for path in request.wheels]
         if not artifacts:
             raise UsageError("no wheels to publish", fix="name the wheels, such as dist/*.whl")
@@ -104,6 +101,10 @@ class Publisher:
             names |= set(third_party.versions)
             plan.put_page(page_path(request.index), project_list(names, third_party.digest))
             return self._finish(plan, now)
+
+    def needed(self, request: Request, now: datetime) -> list[tuple[Pin, LockedFile]]:
+        """The locked files that ``publish`` will look for in the store: those that the index does not list yet."""
+        return _third_party(request, now).needed(Plan(load_state(self.site, self.trusted_root, floor=self.floor)))
 
     def yank(self, index: str, name: NormalizedName, filenames: Iterable[str], reason: str, now: datetime) -> Outcome:
         """Mark files as yanked (PEP 592), or with an empty reason as good again; their bytes stay served."""
@@ -155,6 +156,12 @@ class Publisher:
 
     def _commit(self, state: State, draft: Draft, now: datetime, pages: tuple[str, ...]) -> Outcome:
         return Outcome(commit(self.site, state, draft, self.signers, now, self.lifetimes), pages)
+
+
+def _third_party(request: Request, now: datetime) -> ThirdParty:
+    variant_role(request.index)
+    refer = check_refer(request.refer) if request.refer else ""
+    return ThirdParty(request.index, request.lock, request.owned, refer, now)
 
 
 def _listed(plan: Plan, path: str) -> Page:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from packaging.version import Version
 
-from millcert.errors import HashMismatchError, UsageError
+from millcert.errors import HashMismatchError, StoreError, UsageError
 from millcert.lock import Lock, LockedFile, Pin
 from millcert.model import Digest, canonical_json, digest_of
 from millcert.names import NormalizedName
@@ -50,6 +50,15 @@ class ThirdParty:
         pins = [[pin.name, pin.version, [[f.filename, f.digest, f.size] for f in pin.files]] for pin in self.lock.pins]
         return digest_of(canonical_json({"pins": pins, "refer": self.refer}))
 
+    def needed(self, plan: Plan) -> list[tuple[Pin, LockedFile]]:
+        """The locked files that the pages do not list yet, and that must therefore be in the store."""
+        if _listed(plan, self.index)[1] == self.digest:
+            return []
+        pages = {pin.name: plan.page(page_path(self.index, pin.name), pin.name) for pin in self.lock.pins}
+        return [
+            (pin, file) for pin in self.lock.pins for file in pin.files if pages[pin.name].file(file.filename) is None
+        ]
+
     def plan(self, plan: Plan, store: Store) -> None:
         """Bring the pages up to the lock: new files appear, those of former locks stay for pinned installs only.
 
@@ -75,6 +84,11 @@ class ThirdParty:
     def _entry(self, plan: Plan, page: Page, pin: Pin, file: LockedFile, store: Store) -> PageFile:
         if (listed := page.file(file.filename)) is not None:
             return _again(listed, pin, file)
+        if not store.has(file.digest):
+            raise StoreError(
+                "a locked file is not in the store, so its requirements cannot be read",
+                file=file.filename, sha256=file.digest, store=store.root, fix="run the same command with --fetch",
+            )  # fmt: skip
         wheel = store.path(file.digest)
         if (size := wheel.stat().st_size) != file.size:
             raise HashMismatchError("the lock states another size", file=file.filename, expected=file.size, found=size)
