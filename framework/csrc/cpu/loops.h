@@ -47,27 +47,20 @@ template <class T, bool S> struct Items {
   WOOTZ_INLINE T operator()(int64_t i) const { return S ? p[i] : p[0]; }
 };
 
+template <class T, class R, class F, bool... S, std::size_t... I>
+WOOTZ_INLINE void run(char* out, const char* const* in, int64_t n, F f, std::integer_sequence<bool, S...>,
+                      std::index_sequence<I...>) {
+  if constexpr (std::is_floating_point_v<T> && std::is_same_v<T, R>)
+    vector_loop<T>(reinterpret_cast<T*>(out), n, f, Lanes<T, S>(in[I])...);
+  else
+    scalar_loop<T, R>(reinterpret_cast<R*>(out), n, f, Items<T, S>(in[I])...);
+}
+
 // `F(params)` is the element function; R the type it yields.
 template <class F, int N, class T, class R>
 void kernel(char* out, const char* const* in, const uint8_t* step, int64_t n, const double* params) {
   F f(params);
-  with_steps<N>(step, [&]<bool... S>(std::integer_sequence<bool, S...>) WOOTZ_LAMBDA {
-    int k = 0;
-    auto next = [&] { return in[k++]; };
-    if constexpr (std::is_floating_point_v<T> && std::is_same_v<T, R>) {
-      // Braces fix the order in which `next` is called.
-      struct Call {
-        T* out; int64_t n; F f;
-        WOOTZ_INLINE Call(T* o, int64_t c, F g, Lanes<T, S>... l) : out(o), n(c), f(g) { vector_loop<T>(out, n, f, l...); }
-      };
-      Call{reinterpret_cast<T*>(out), n, f, Lanes<T, S>(next())...};
-    } else {
-      struct Call {
-        WOOTZ_INLINE Call(R* o, int64_t c, F g, Items<T, S>... l) { scalar_loop<T, R>(o, c, g, l...); }
-      };
-      Call{reinterpret_cast<R*>(out), n, f, Items<T, S>(next())...};
-    }
-  });
+  with_steps<N>(step, [&](auto steps) WOOTZ_LAMBDA { run<T, R>(out, in, n, f, steps, std::make_index_sequence<N>()); });
 }
 
 enum class Types { all, number, floating, integral };
