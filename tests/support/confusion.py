@@ -32,7 +32,7 @@ from tests.support.index import LoopbackIndex, loopback_index
 from tests.support.locks import LockProject
 from tests.support.nightly import make_wheel
 
-__all__ = ["ATTACKS", "Attack", "Outcome", "Stage", "run", "stage", "table"]
+__all__ = ["ATTACKS", "AUDIT_DAY", "ROOT", "Attack", "Outcome", "Stage", "run", "stage", "table"]
 
 NAMESPACES = """
 upstream = "pypi"
@@ -41,6 +41,8 @@ names = ["torch", "torchtriton"]
 prefixes = ["torch-"]
 """
 _LOCK = "tools/any"
+ROOT = Path(__file__).parents[2]
+AUDIT_DAY = date(2026, 11, 23)
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def installed(target: Path) -> Outcome:
 def audit_of(root: Path) -> list[str]:
     """The errors that ``millcert guard audit`` finds in a project."""
     facts, inputs = gather(LocalMachine({}), [str(root)], whole_machine=False)
-    scene = Scene(facts, read_namespaces(root / "lockfiles" / "namespaces.toml"), date(2026, 11, 23))
+    scene = Scene(facts, read_namespaces(root / "lockfiles" / "namespaces.toml"), AUDIT_DAY)
     return [f"{item.rule} {item.message}" for item in audit(scene, inputs).breaches(Severity.ERROR)]
 
 

@@ -16,7 +16,7 @@ __all__ = ["LARGEST", "read_input", "recognized"]
 
 LARGEST = 8 << 20  # bytes of one input
 # deep dotted keys cost the TOML parser quadratic time; nobody writes sixty-four parts
-_DEEP_KEY = re.compile(r"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){64}")
+_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 _REQUIREMENTS = re.compile(r"(?:.*[._-])?(?:requirements?|constraints?)(?:[._-].*)?\.(?:txt|in)", re.IGNORECASE)
