@@ -36,7 +36,8 @@ def output_of(store: Store, project: Path, *, fresh: bool = False) -> str:
 
 EVERYTHING = backend("""
 facts = {
-    "node": platform.node(), "name": socket.gethostname(), "user": os.getuid(), "group": os.getgid(), "groups": os.getgroups(),
+    "node": platform.node(), "name": socket.gethostname(), "user": os.getuid(), "group": os.getgid(),
+    "groups": os.getgroups(),
     "home": os.path.expanduser("~"), "here": os.getcwd(), "environment": dict(os.environ), "locale": locale.getlocale(),
     "zone": time.tzname, "hash": hash("seed"), "umask": os.umask(0), "argv": sys.argv, "nice": os.nice(0),
     "path": sys.path, "executable": sys.executable, "times": {
@@ -53,7 +54,7 @@ facts = {
 def test_what_a_build_can_learn_of_the_machine_is_the_same_everywhere(
     warm_store: Store, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Host name, user, folders, environment, locale, zone, umask, times and modes of inputs, written into the output."""
+    """Host name, user, folders, environment, zone, umask, times and modes of inputs, all written into the output."""
     first = sample_project(tmp_path / "one", {SCRIPT: EVERYTHING})
     second = sample_project(tmp_path / "elsewhere" / "and deeper", {SCRIPT: EVERYTHING})
     here = output_of(warm_store, first)
@@ -75,10 +76,10 @@ def test_what_a_build_can_learn_of_the_machine_is_the_same_everywhere(
     assert str(tmp_path) not in here
 
 
-@pytest.mark.parametrize("fact", ["time.time_ns()", "os.urandom(8).hex()", "os.stat('/out').st_ino", "time.monotonic_ns()"])
-def test_a_build_that_embeds_what_changes_is_found_out(
-    warm_store: Store, lab: Lab, tmp_path: Path, fact: str
-) -> None:
+@pytest.mark.parametrize(
+    "fact", ["time.time_ns()", "os.urandom(8).hex()", "os.stat('/out').st_ino", "time.monotonic_ns()"]
+)
+def test_a_build_that_embeds_what_changes_is_found_out(warm_store: Store, lab: Lab, tmp_path: Path, fact: str) -> None:
     """The clock and randomness cannot be taken from a process; a second build shows that they were used."""
     project = sample_project(tmp_path / "project", {SCRIPT: backend(f"facts = {fact}")})
     first = output_of(warm_store, project)
@@ -90,7 +91,7 @@ def test_a_build_that_embeds_what_changes_is_found_out(
 
 
 def test_a_step_cannot_poison_what_another_step_uses(warm_store: Store, lab: Lab, tmp_path: Path) -> None:
-    """A hostile step of one project looks for the store and writes where it can; the honest project's step is as before."""
+    """A hostile step of one project writes wherever it can; the honest project's steps give what they gave before."""
     honest = sample_project(tmp_path / "honest")
     before = build_steps(honest, warm_store, "generate-0", "python-headers")
     store = str(warm_store.root)
@@ -133,11 +134,9 @@ def compiled(project: Path, store: Store, *, fresh: bool = False) -> bytes:
         'const char stolen[] = {{\n#embed "{secret}"\n}};',
     ],
 )
-def test_no_file_of_the_machine_is_compiled_in(
-    warm_store: Store, lab: Lab, tmp_path: Path, line: str
-) -> None:
+def test_no_file_of_the_machine_is_compiled_in(warm_store: Store, lab: Lab, tmp_path: Path, line: str) -> None:
     secret = tmp_path / "secret.h"
-    secret.write_text("static const char key[] = \"the-secret-key\";\n")
+    secret.write_text('static const char key[] = "the-secret-key";\n')
     project = sample_project(tmp_path / "project", {SOURCE: line.format(secret=secret) + "\n"})
     with pytest.raises(MillcertError) as caught:
         compiled(project, warm_store)
@@ -147,7 +146,8 @@ def test_no_file_of_the_machine_is_compiled_in(
 
 def test_time_and_path_macros_say_nothing(warm_store: Store, lab: Lab, tmp_path: Path) -> None:
     quiet = '#pragma clang diagnostic ignored "-Wdate-time"\n'  # zig makes it an error, which a source can take back
-    text = quiet + 'extern const char facts[]; const char facts[] = __DATE__ __TIME__ __TIMESTAMP__ __FILE__ __BASE_FILE__ " is what I know";\n'
+    macros = "__DATE__ __TIME__ __TIMESTAMP__ __FILE__ __BASE_FILE__"
+    text = f'{quiet}extern const char facts[];\nconst char facts[] = {macros} " is what I know";\n'
     one = sample_project(tmp_path / "one", {SOURCE: text})
     first = compiled(one, warm_store)
     assert b"is what I know" in first
@@ -177,7 +177,7 @@ def test_a_link_in_the_sources_does_not_bring_in_a_file_of_the_machine(
         ("native/native.toml", 'source = "src"', 'source = "{secrets}"'),
         ("native/native.toml", 'sources = ["csrc/module.cpp"]', 'sources = ["../../secrets/*"]'),
         ("native/native.toml", 'script = "codegen/constants.py"', 'script = "../../secrets/key"'),
-        ("native/pyproject.toml", 'description =', 'readme = "../../secrets/key.md"\ndescription ='),
+        ("native/pyproject.toml", "description =", 'readme = "../../secrets/key.md"\ndescription ='),
     ],
 )
 def test_a_path_of_the_project_files_does_not_lead_out(

@@ -81,7 +81,12 @@ with open("/tmp/big", "wb", buffering=0) as file:
             time.sleep(1)""",
     "log": "while True:\n    os.write(1, b'x' * 65536)",
     "time": "time.sleep(60)",
-    "time, deaf": "import signal\nfor number in (1, 2, 3, 15):\n    signal.signal(number, signal.SIG_IGN)\nwhile True:\n    pass",
+    "time, deaf": """
+import signal
+for number in (1, 2, 3, 15):
+    signal.signal(number, signal.SIG_IGN)
+while True:
+    pass""",
 }
 EXPECTED = {
     "processes": "processes = 100", "threads": "processes = 100", "memory": "memory_mib = 256",
@@ -107,7 +112,10 @@ def test_a_log_is_cut_to_its_end(lab: Lab) -> None:
 
 
 def test_an_output_that_grows_past_the_limit_between_two_looks_is_found_at_the_end(lab: Lab) -> None:
-    ran = lab.run("os.truncate(os.open('/out/x', os.O_CREAT | os.O_RDWR), 0)\nopen('/out/x', 'wb').write(bytes(3 << 20))", output_mib=2)
+    ran = lab.run(
+        "os.truncate(os.open('/out/x', os.O_CREAT | os.O_RDWR), 0)\nopen('/out/x', 'wb').write(bytes(3 << 20))",
+        output_mib=2,
+    )
     assert ran.outcome.exceeded == "output_mib = 2"
 
 

@@ -56,8 +56,8 @@ except OSError as error:
 def test_nothing_outside_the_output_can_be_written(lab: Lab) -> None:
     """Nor with `..`, through /proc/self/root, or through the name of the output's parent."""
     ran = lab.run("""
-places = ["/", "/usr", "/usr/bin", "/usr/lib/python3.11", "/etc", "/script", "/dev", "/proc", "/out/..", "/proc/self/root",
-          "/proc/1/root/usr", "/out/../usr"]
+places = ["/", "/usr", "/usr/bin", "/usr/lib/python3.11", "/etc", "/script", "/dev", "/proc", "/out/..",
+          "/proc/self/root", "/proc/1/root/usr", "/out/../usr"]
 written = []
 for place in places:
     try:
@@ -76,13 +76,14 @@ def test_an_input_cannot_be_changed_in_place(lab: Lab, tmp_path: Path) -> None:
     source.mkdir()
     header = source / "shared.h"
     header.write_text("honest\n")
-    before = os.stat(header)
+    before = header.stat()
     found = lab.run(
         """
 path, answers = "/src/shared.h", {}
 for name, change in {
     "write": lambda: open(path, "a").write("poison"), "mode": lambda: os.chmod(path, 0o777),
-    "times": lambda: os.utime(path, (1, 1)), "remove": lambda: os.unlink(path), "rename": lambda: os.rename(path, "/out/x"),
+    "times": lambda: os.utime(path, (1, 1)), "remove": lambda: os.unlink(path),
+    "rename": lambda: os.rename(path, "/out/x"),
     "link": lambda: os.link(path, "/out/x"), "attribute": lambda: os.setxattr(path, "user.x", b"1"),
     "reopen": lambda: open(f"/proc/self/fd/{os.open(path, os.O_RDONLY)}", "a").write("poison"),
 }.items():
@@ -95,7 +96,7 @@ print(json.dumps(answers))""",
         [Mount(source, "/src")],
     ).found
     assert "done" not in found.values(), found
-    after = os.stat(header)
+    after = header.stat()
     assert header.read_text() == "honest\n"
     assert (after.st_mode, after.st_mtime_ns, after.st_nlink) == (before.st_mode, before.st_mtime_ns, before.st_nlink)
 

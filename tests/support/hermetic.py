@@ -24,7 +24,6 @@ from millcert.hermetic.build import Builder, Built
 from millcert.hermetic.derivation import Import, Node
 from millcert.hermetic.toolchain import toolchain_of
 from millcert.model import Digest
-
 from millcert.sandbox import Bubblewrap, Mount, Outcome, Step
 from millcert.store import Store, default_root
 from millcert.targets import Limits
@@ -155,7 +154,9 @@ def seed(store: Store, source: Store, digests: Sequence[Digest]) -> None:
             store.add_file(source.path(digest))
 
 
-def build_steps(project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None) -> dict[str, Built]:
+def build_steps(
+    project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None
+) -> dict[str, Built]:
     """Build some steps of a project's CPU wheel for x86_64, and what they need."""
     opened = Project(project)
     chosen = opened.variants(["cpu"])

@@ -21,8 +21,11 @@ _COMMANDS = {
     "image": ("image", "Assemble, push, verify and explain the training images"),
     "guard": ("guard", "Find and prevent dependency confusion"),
     "lock": ("lock", "Resolve requirements to files and write them down by hash"),
+    "rebuild": ("rebuild", "Build a wheel again from what its provenance names, and compare"),
     "repro": ("repro", "Build again from nothing elsewhere and compare every byte"),
+    "sandbox": ("sandbox", "Look into the sandbox that builds run in"),
     "sign": ("attest", "Sign wheels and their provenance with Sigstore"),
+    "store": ("store", "Look after the store: garbage, checks, kits"),
     "verify": ("attest", "Check wheels against their bundles, offline"),
 }
 

@@ -16,7 +16,7 @@ from millcert.errors import UsageError
 if TYPE_CHECKING:
     from millcert.wheel.project import BuildResult, Project
 
-__all__ = ["commands", "project_option", "run_build", "store_option"]
+__all__ = ["commands", "project_option", "run_build", "store_from_option", "store_option"]
 
 project_option = click.option(
     "--project", "root", type=click.Path(path_type=Path, file_okay=False), default=Path(), show_default="here",
@@ -25,6 +25,11 @@ project_option = click.option(
 store_option = click.option(
     "--store", "store_root", type=click.Path(path_type=Path, file_okay=False), envvar="MILLCERT_STORE",
     help="The content-addressed store (default: millcert in the user's cache folder).",
+)  # fmt: skip
+
+store_from_option = click.option(
+    "--store-from", "shared", default="", metavar="URL-OR-DIR",
+    help="A shared store to take pinned files from, each checked, before the network is asked.",
 )  # fmt: skip
 
 
@@ -54,10 +59,12 @@ store_option = click.option(
 )
 @project_option
 @store_option
+@store_from_option
 @json_option
 def build_command(
     variants: tuple[str, ...], architectures: tuple[str, ...], dist: Path | None, jobs: int, fresh: bool,
-    timings: Path | None, plan_format: str | None, builder_id: str, root: Path, store_root: Path | None, as_json: bool,
+    timings: Path | None, plan_format: str | None, builder_id: str, root: Path, store_root: Path | None, shared: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Build the wheels of VARIANTS (all of them when none is named) hermetically.
 
@@ -78,7 +85,7 @@ def build_command(
         _print_plan(project, [variant.name for variant in chosen], _architectures(project, architectures), store_root)
         return
     result = run_build(
-        project, [v.name for v in chosen], _architectures(project, architectures), jobs, fresh, store_root, dist
+        project, [v.name for v in chosen], _architectures(project, architectures), jobs, fresh, store_root, dist, shared
     )
     _write_provenance(project, result, builder_id)
     if timings:
@@ -104,7 +111,7 @@ def _architectures(project: Project, names: Sequence[str]) -> list[str]:
 
 def run_build(
     project: Project, variants: Sequence[str], architectures: Sequence[str], jobs: int, fresh: bool,
-    store_root: Path | None, dist: Path | None,
+    store_root: Path | None, dist: Path | None, shared: str = "",
 ) -> BuildResult:  # fmt: skip
     """Fetch and build with progress on standard error."""
     from millcert.cli.progress import BuildProgress, FetchProgress
@@ -113,7 +120,7 @@ def run_build(
     store = Store(store_root or default_root(os.environ))
     chosen = project.variants(variants)
     with FetchProgress() as fetching:
-        toolchain = project.fetch(store, chosen, fetching)
+        toolchain = project.fetch(store, chosen, fetching, shared)
     with BuildProgress() as observer:
         return project.build(
             store,

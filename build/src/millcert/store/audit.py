@@ -46,7 +46,7 @@ def verify(store: Store) -> Report:
     problems += [problem for name in trees for problem in _tree(store, name)]
     known = list(records(store))
     problems += [problem for record in known for problem in _record(store, record)]
-    unread = {path for path in (store.root / "records").iterdir()} - {record.path for record in known}
+    unread = set((store.root / "records").iterdir()) - {record.path for record in known}
     for path in sorted(unread):
         store.set_aside(path)
         problems.append(Problem(f"records/{path.name}", "cannot be read"))
@@ -60,7 +60,9 @@ def _tree(store: Store, name: str) -> Iterator[Problem]:
         folder = store.root / "trees" / name
         if folder.exists():
             store.set_aside(folder)
-        yield Problem(f"trees/{name}", f"{error.message} ({error.evidence.get('file') or error.evidence.get('path', '')})")
+        yield Problem(
+            f"trees/{name}", f"{error.message} ({error.evidence.get('file') or error.evidence.get('path', '')})"
+        )
 
 
 def _record(store: Store, record: Record) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from typing import IO
 
 from millcert.errors import HashMismatchError, StoreError, UnsafeArchiveError
@@ -27,7 +27,10 @@ def export_kit(store: Store, files: Mapping[Digest, str], into: IO[bytes]) -> in
     """
     if missing := sorted(name for digest, name in files.items() if not store.has(digest)):
         raise StoreError(
-            "the store lacks files that the locks name", missing=len(missing), first=missing[0], fix="run `millcert fetch`"
+            "the store lacks files that the locks name",
+            missing=len(missing),
+            first=missing[0],
+            fix="run `millcert fetch`",
         )
     sizes = {digest: store.path(digest).stat().st_size for digest in sorted(files)}
     listed = [{"sha256": digest, "size": sizes[digest], "file": files[digest]} for digest in sizes]
@@ -81,7 +84,7 @@ def _listing(archive: tarfile.TarFile, member: tarfile.TarInfo) -> dict[Digest, 
         raise UnsafeArchiveError("the kit's list cannot be read", reason=error) from error
 
 
-def _take(store: Store, archive: tarfile.TarFile, member: tarfile.TarInfo, files: Iterable[Digest]) -> Digest:
+def _take(store: Store, archive: tarfile.TarFile, member: tarfile.TarInfo, files: Container[str]) -> Digest:
     matched = _BLOB.fullmatch(member.name)
     stream = archive.extractfile(member) if member.isreg() else None
     if matched is None or stream is None or matched[1] not in files:

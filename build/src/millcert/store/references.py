@@ -21,7 +21,7 @@ _TREE_START = b'{"entries":'
 
 @dataclass(frozen=True)
 class Record:
-    """What a derivation gave: its key, its name when it was built, its output, what it read, when it was last of use."""
+    """What a derivation gave: key, name when it was built, output, what it read, when it was last of use."""
 
     key: Digest
     name: str

@@ -13,6 +13,7 @@ from millcert.hermetic.native import load_native
 from millcert.hermetic.revision import Revision, read_revision
 from millcert.hermetic.toolchain import Toolchain, toolchain_of
 from millcert.hermetic.unpack import unpack_wheel
+from millcert.index.shared import Wanted, bring
 from millcert.sandbox import Bubblewrap, Sandbox
 from millcert.store import Store
 from millcert.targets import Targets, Variant, load_targets
@@ -60,11 +61,18 @@ class Project:
         locks = {name: lock.read_lock(folder / "toolchain" / f"{name}.txt") for name in names}
         return debian.read_lock(folder / "debian" / "base.lock"), locks
 
-    def fetch(self, store: Store, variants: Iterable[Variant], progress: index.Progress) -> Toolchain:
-        """Bring every pinned input of some variants into the store; the only step that uses the network."""
+    def fetch(self, store: Store, variants: Iterable[Variant], progress: index.Progress, shared: str = "") -> Toolchain:
+        """Bring every pinned input of some variants into the store; the only step that uses the network.
+
+        ``shared`` is a shared store, folder or address, that is asked first.
+        """
         chosen = list(variants)
         packages, locks = self.locks(chosen)
         wanted = [item for pinned in locks.values() for item in lock.select(pinned, "x86_64")]
+        if shared:
+            files = [Wanted(file.filename, file.digest, file.size) for _, file in wanted]
+            files += [Wanted(package.filename, package.digest, package.size) for package in packages.packages]
+            bring(shared, files, store, progress)
         index.fetch(wanted, store, progress)
         debian.fetch(packages, store, progress)
         return toolchain_of(packages, locks, chosen)

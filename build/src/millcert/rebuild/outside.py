@@ -1,0 +1,181 @@
+"""What surrounds a build and must not matter: each variation has two settings, and a reason where one cannot be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+__all__ = ["VARIATIONS", "Outside", "Variation", "Varied", "alone", "pairwise"]
+
+_OTHER_USER = 12345
+_ROOM = 6 << 30  # bytes that a rebuild's store and sources may need on the memory file system
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The surroundings of one build; ``wrapper`` is put before the command, ``parent`` says on which disk it works."""
+
+    folder: str = "a"
+    parent: Path | None = None
+    python: str = sys.executable
+    wrapper: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    umask: int = 0o022
+    user: int | None = None
+    processors: int | None = None
+    jobs: int = 2
+    reversed: bool = False
+
+
+@dataclass(frozen=True)
+class Varied:
+    """One variation applied: its name, and the setting in words; or the reason why it could not be."""
+
+    name: str
+    setting: str
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Something to vary: the second setting in words, how it changes the surroundings, and whether it can be had."""
+
+    name: str
+    first: str
+    second: str
+    apply: Callable[[Outside], Outside]
+    obstacle: Callable[[], str] = lambda: ""
+
+
+def _environment(**values: str) -> Callable[[Outside], Outside]:
+    return lambda outside: replace(outside, environment={**outside.environment, **values})
+
+
+def _wrapped(*words: str) -> Callable[[Outside], Outside]:
+    return lambda outside: replace(outside, wrapper=(*words, *outside.wrapper))
+
+
+def _faketime() -> str:
+    found = [
+        path for base in ("/usr/lib", "/usr/local/lib") for path in Path(base).glob("*/faketime/libfaketimeMT.so.1")
+    ]
+    return str(found[0]) if found else ""
+
+
+def _no_faketime() -> str:
+    return "" if _faketime() else "libfaketime is not installed (apt-get install libfaketime)"
+
+
+def _fake_clock(outside: Outside) -> Outside:
+    values = {
+        "LD_PRELOAD": _faketime(),
+        "FAKETIME": "+1234d",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+    }
+    return replace(outside, environment={**outside.environment, **values})
+
+
+def _not_root() -> str:
+    return "" if os.geteuid() == 0 else "only root may"
+
+
+def _no_other_user() -> str:
+    if reason := _not_root():
+        return reason
+    probe = [*_AS_OTHER, sys.executable, "-c", "import millcert.cli, click"]
+    return "" if _works(probe) else "this interpreter or millcert lies where another user may not read"
+
+
+_AS_OTHER = ("setpriv", "--reuid", str(_OTHER_USER), "--regid", str(_OTHER_USER), "--clear-groups")
+_OTHER_HOST = ("unshare", "--uts", "--", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
+
+
+def _works(command: Sequence[str]) -> bool:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    try:
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _other_python() -> str:
+    for minor in (14, 13, 12, 11):
+        found = shutil.which(f"python3.{minor}")
+        other = minor != sys.version_info.minor
+        if found and other and _works([found, "-c", "import millcert.cli.build, millcert.attest.wheel, rpds"]):
+            return found
+    return ""
+
+
+def _no_other_python() -> str:
+    return "" if _other_python() else "no second Python that can run millcert is at hand"
+
+
+def _no_memory_disk() -> str:
+    shared = Path("/dev/shm")
+    try:
+        room = os.statvfs(shared)
+    except OSError:
+        return "there is no memory file system"
+    return "" if room.f_bavail * room.f_frsize >= _ROOM else f"{shared} has less than {_ROOM >> 30} GiB free"
+
+
+VARIATIONS: tuple[Variation, ...] = (
+    Variation("directory", "short", "deep, with spaces", lambda o: replace(o, folder="b/deeper and with spaces/ü/x")),
+    Variation(
+        "file order", "disk", "memory file system", lambda o: replace(o, parent=Path("/dev/shm")), _no_memory_disk
+    ),
+    Variation("user", "this one", f"uid {_OTHER_USER}", lambda o: replace(o, user=_OTHER_USER), _no_other_user),
+    Variation("umask", "022", "077", lambda o: replace(o, umask=0o077)),
+    Variation(
+        "locale", "C.UTF-8", "tr_TR.ISO-8859-9", _environment(LANG="tr_TR.ISO-8859-9", LC_ALL="tr_TR.ISO-8859-9")
+    ),
+    Variation("time zone", "UTC", "Pacific/Chatham", _environment(TZ="Pacific/Chatham")),
+    Variation("clock", "now", "1234 days later", _fake_clock, _no_faketime),
+    Variation("host name", "this one", "elsewhere", _wrapped(*_OTHER_HOST), _not_root),
+    Variation("hash seed", "0", "4242", _environment(PYTHONHASHSEED="4242")),
+    Variation("processors", "all", "one", lambda o: replace(o, processors=1, jobs=1)),
+    Variation("host Python", "this one", "another", lambda o: replace(o, python=_other_python()), _no_other_python),
+    Variation("order of variants", "as listed", "reversed", lambda o: replace(o, reversed=True)),
+    Variation(
+        "environment", "clean", "with compiler flags", _environment(CFLAGS="-O0", CXX="false", SOURCE_DATE_EPOCH="1")
+    ),
+)
+_FIRST = Outside(environment={"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"})
+
+
+def pairwise() -> list[tuple[str, Outside, list[Varied]]]:
+    """Two builds: the first has every first setting, the second every second one that can be had."""
+    return [("first", _FIRST, _settings(())), ("second", *_changed(VARIATIONS))]
+
+
+def alone() -> list[tuple[str, Outside, list[Varied]]]:
+    """A build with every first setting, and one for each variation that can be had, with only that one changed."""
+    changed = [(variation.name, *_changed((variation,))) for variation in VARIATIONS]
+    return [("first", _FIRST, _settings(())), *(run for run in changed if not any(varied.skipped for varied in run[2]))]
+
+
+def _changed(chosen: Iterable[Variation]) -> tuple[Outside, list[Varied]]:
+    outside, obstacles = _FIRST, {}
+    for variation in chosen:
+        if reason := variation.obstacle():
+            obstacles[variation.name] = reason
+        else:
+            outside = variation.apply(outside)
+    return outside, _settings(chosen, obstacles)
+
+
+def _settings(chosen: Iterable[Variation], obstacles: Mapping[str, str] | None = None) -> list[Varied]:
+    found, second = [], {variation.name for variation in chosen}
+    for variation in VARIATIONS:
+        if reason := (obstacles or {}).get(variation.name):
+            found.append(Varied(variation.name, reason, skipped=True))
+        else:
+            found.append(Varied(variation.name, variation.second if variation.name in second else variation.first))
+    return found
