@@ -304,6 +304,16 @@ def test_a_yanked_dependency_is_not_locked_again(nightly: Nightly) -> None:
         make_wheel(nightly.folder / "third", "hammer", "1.0"),
     )  # fmt: skip
     refused(nightly, DependencyError, "yanked", lambda: nightly.publish(night(nightly), lock=lock))
+    same = locked(nightly)
+    refused(nightly, DependencyError, "yanked", lambda: nightly.publish(night(nightly), lock=same))
+
+
+def test_a_quarantined_dependency_is_not_let_out_by_the_next_night(nightly: Nightly) -> None:
+    publisher = nightly.publisher()
+    publisher.set_status("nightly/cpu", normalize("anvil"), "quarantined", "malware", NOW + hours(1))
+    newer = lock_of(nightly.store, make_wheel(nightly.folder / "third", "anvil", "3.0"))
+    for lock in (locked(nightly), newer):
+        refused(nightly, DependencyError, "quarantined", lambda lock=lock: nightly.publish(night(nightly), lock=lock))
 
 
 @pytest.mark.parametrize("status", ["archived", "quarantined"])

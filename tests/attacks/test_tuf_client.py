@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from millcert.keys import DEFAULT_LIFETIMES
+from millcert.publish import SiteStateError
 from millcert.publish.ceremony import change_role
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import (
@@ -142,6 +143,20 @@ def test_a_page_signed_by_a_strangers_key(nightly: Nightly, tmp_path: Path) -> N
     forge(nightly, page_role(nightly), add_evil, [CryptoSigner.generate_ed25519()])
     with pytest.raises(UnsignedMetadataError):
         seen(nightly, tmp_path / "cache")
+
+
+def test_a_publishers_key_alone_cannot_exchange_metadata(nightly: Nightly, tmp_path: Path) -> None:
+    """The snapshot pins each role by hash: who stole the publisher's key still needs the snapshot's."""
+    role = page_role(nightly)
+    path = nightly.site.root / "tuf" / f"{nightly.state().version(role)}.{role}.json"
+    document: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+    add_evil(document.signed)
+    document.signed.version -= 1
+    path.write_bytes(resign(document, nightly.keys["publisher"]))
+    with pytest.raises(RepositoryError):
+        seen(nightly, tmp_path / "cache")
+    with pytest.raises(SiteStateError, match="does not verify"):
+        nightly.publish(build_wheel(nightly.folder / "dist", SECOND), now=NOW + hours(1))
 
 
 def test_a_page_signed_by_too_few_keys(tmp_path: Path) -> None:

@@ -122,9 +122,8 @@ class Release:
         entries: list[LockEntry] = [(self.name, version, [(self._place(self.folder, file), file) for file in files])]
         for pin in third_party.lock.pins:
             folder = f"{self.index}/{pin.name}"
-            page = plan.page(page_path(self.index, pin.name), pin.name)
-            listed = [file for file in page.files if file.filename in {one.filename for one in pin.files}]
-            entries.append((pin.name, Version(pin.version), [(self._place(folder, file), file) for file in listed]))
+            locked = third_party.files_of(plan, pin)
+            entries.append((pin.name, Version(pin.version), [(self._place(folder, file), file) for file in locked]))
         return render_pylock(entries, {self.name: _identities(files)})
 
     def _place(self, folder: str, file: PageFile) -> str:

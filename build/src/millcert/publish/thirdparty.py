@@ -74,6 +74,16 @@ class ThirdParty:
             page = plan.page(path, name)
             plan.put_page(path, _supersede(page, ()).to_bytes())
 
+    def files_of(self, plan: Plan, pin: Pin) -> list[PageFile]:
+        """The page's entries for a pin; DependencyError if one may not be installed, though the lock names it."""
+        page = plan.page(page_path(self.index, pin.name), pin.name)
+        if page.status == "quarantined":
+            raise DependencyError("a locked project is quarantined on this index", name=pin.name, reason=page.reason)
+        files = [_again(listed, pin, file) for file in pin.files if (listed := page.file(file.filename)) is not None]
+        if len(files) != len(pin.files):
+            raise DependencyError("a locked file is not on this index", name=pin.name, expected=len(pin.files))
+        return files
+
     def _plan_pin(self, plan: Plan, pin: Pin, store: Store) -> None:
         path = page_path(self.index, pin.name)
         page = plan.page(path, pin.name)
