@@ -42,7 +42,9 @@ void destroy(PyObject* self) {
     o->impl->wrapper.store(nullptr, std::memory_order_relaxed);
     Ref<TensorImpl>::release(o->impl);
   }
-  free_object(self);
+  // Subclasses are collected as garbage and freed otherwise than tensors.
+  freefunc release = type == tensor_type ? free_object : reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free));
+  release(self);
   Py_DECREF(reinterpret_cast<PyObject*>(type));
 }
 
