@@ -45,9 +45,11 @@ def test_any_bytes(name: str, data: bytes) -> None:
 
 lines = st.lists(
     st.sampled_from([
-        "wootz==1.0", "--extra-index-url", "-i", "-r", "--hash=sha256:00", "\\", "'", "[global]", "[[package]]", "# index: x",
+        "wootz==1.0", "--extra-index-url", "-i", "-r", "--hash=sha256:00", "\\", "'", "[global]", "[[package]]",
+        "# index: x",
         "extra-index-url = http://[::1", "name = \"w00tz\"", "source = 3", "files = [1, {}]", "wootz @ http://x:y@h:99999/",
-        "pip install --index-url", "ÿ", "\x00", "-e git+ssh://a@b/c#egg=wootz", "[tool.uv]", "index = [[]]", "sources = []",
+        "pip install --index-url", "ÿ", "\x00", "-e git+ssh://a@b/c#egg=wootz", "[tool.uv]", "index = [[]]",
+        "sources = []",
     ]),
     max_size=12,
 )  # fmt: skip
@@ -229,7 +231,7 @@ def test_a_path_that_is_not_there() -> None:
 
 
 def test_an_environment_of_any_text() -> None:
-    hostile = {f"{tool}_{key}": "\udcff http://[ ,=\x00" for tool in ("PIP", "UV")
-               for key in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "INDEX", "TRUSTED_HOST", "INDEX_STRATEGY")}  # fmt: skip
+    keys = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "INDEX", "TRUSTED_HOST", "INDEX_STRATEGY")
+    hostile = {f"{tool}_{key}": "\udcff http://[ ,=\x00" for tool in ("PIP", "UV") for key in keys}
     report = audit(Scene(read_environment(hostile), MAP, AUDIT_DAY), [])
     assert str(render_sarif(report)).isprintable()

@@ -1,7 +1,7 @@
 """Distributions that hold an owned name on an index where nothing of ours is published.
 
-They install a module that raises on import and says where the project really is. The same name, index and
-text give the same bytes.
+The wheel installs a module that raises on import and says where the project really is; the sdist says the same
+instead of building. The same name and homepage give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import gzip
 import hashlib
 import io
+import keyword
 import re
 import sys
 import tarfile
@@ -64,7 +65,7 @@ def check_free(namespaces: Namespaces, name: NormalizedName, index: str, answer:
 def reserve(name: NormalizedName, homepage: str = "") -> Reservation:
     """The sdist and wheel that hold a name; UsageError where its module would hide one of Python's own."""
     module = name.replace("-", "_")
-    if module in sys.stdlib_module_names or not module.isidentifier():
+    if module in sys.stdlib_module_names or keyword.iskeyword(module) or not module.isidentifier():
         raise UsageError("a module of that name cannot be held", found=module)
     if homepage and not _HOMEPAGE.fullmatch(homepage):
         raise UsageError("not a homepage", found=homepage, expected="an https address")
@@ -73,8 +74,8 @@ def reserve(name: NormalizedName, homepage: str = "") -> Reservation:
     source = _module(name, homepage).encode()
     sdist = {
         "PKG-INFO": metadata,
-        "pyproject.toml": _pyproject(name, homepage, module).encode(),
-        f"{module}.py": source,
+        "pyproject.toml": _pyproject(name, homepage).encode(),
+        "held.py": _backend(name, homepage).encode(),
     }
     wheel = _wheel(stem, module, source, metadata)
     return Reservation(name, (f"{stem}.tar.gz", _tar(stem, sdist)), (f"{stem}-py3-none-any.whl", wheel))
@@ -97,12 +98,16 @@ def _metadata(name: str, homepage: str) -> bytes:
     return "\n".join([*lines, _text(name, homepage), ""]).encode()
 
 
-def _pyproject(name: str, homepage: str, module: str) -> str:
+def _backend(name: str, homepage: str) -> str:
+    refusal = f"raise RuntimeError({_text(name, homepage)!r})"
+    return f'"""Builds nothing."""\n\n\ndef build_wheel(*_: object, **__: object) -> str:\n    {refusal}\n'
+
+
+def _pyproject(name: str, homepage: str) -> str:
     urls = f'urls = {{ Homepage = "{homepage}" }}\n' if homepage else ""
     return (
-        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n\n'
-        f'[project]\nname = "{name}"\nversion = "{VERSION}"\ndescription = "Holds the name {name}"\n{urls}\n'
-        f'[tool.hatch.build.targets.wheel]\nonly-include = ["{module}.py"]\n'
+        '[build-system]\nrequires = []\nbuild-backend = "held"\nbackend-path = ["."]\n\n'
+        f'[project]\nname = "{name}"\nversion = "{VERSION}"\ndescription = "Holds the name {name}"\n{urls}'
     )
 
 
