@@ -36,11 +36,3 @@ class StateDictError(WootzError, RuntimeError):
 
 class CheckpointError(WootzError, ValueError):
     """A file of weights is not what its format says, or tensors cannot be put into one."""
-
-
-class CheckpointError(WootzError, ValueError):
-    """A file of tensors is not what its format says."""
-
-
-class StateDictError(WootzError, RuntimeError):
-    """A state dict does not fit the object it is loaded into."""

@@ -13,6 +13,7 @@ from tests.wootz.cuda.emulator import compiler
 
 ROOT = Path(__file__).parents[3]
 GIB = 2**30
+SOURCE = Build.from_record({"variant": "source", "cuda": None})
 H100, OLD, NEXT = Gpu("H100", 90, 80 * GIB), Gpu("GTX 980", 52, 4 * GIB), Gpu("Next", 140, 200 * GIB)
 
 
@@ -47,7 +48,7 @@ def test_the_variants_are_those_of_targets_toml():
         (wheel("cu129"), Driver((0, 0), error="the driver does not start: (error 803)"), (), "803", None, "nvidia-smi"),
         (wheel("cu129"), Driver((12, 9)), (), "sees no GPU", None, "nvidia-smi"),
         (Build("cpu"), Driver((13, 5), (H100,)), (), "'cpu'", "cu135", "install wootz --variant cu135"),
-        (Build.from_record(None), Driver((13, 0), (H100,)), (), "'source'", "cu135", "--variant cu135"),
+        (SOURCE, Driver((13, 0), (H100,)), (), "'source'", "cu135", "--variant cu135"),
         (Build("cpu"), Driver((12, 4), (H100,)), (), "'cpu'", "cu129", "--variant cu129"),
         (Build("cpu"), Driver((12, 9), (OLD,)), (), "'cpu'", "cu126", "--variant cu126"),
         (Build("cpu"), Driver((11, 8), (H100,)), (), "'cpu'", None, None),

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import wootz
 from wootz import cuda
-from wootz.backend import Build, Machine, NullBackend, geometry, judge
+from wootz.backend import Build, Machine, NullBackend, geometry, judge, probe
 from wootz.backend.cuda import KERNELS, Kernels
 from wootz.errors import BackendError
 
@@ -92,6 +93,14 @@ def test_the_null_backend_names_the_op_the_reason_and_the_command():
     backend = NullBackend(judge(Build("cpu"), Machine(None)))
     with pytest.raises(BackendError, match="matmul: no CUDA device can be used: no NVIDIA driver"):
         backend.run("matmul", [])
+
+
+def test_a_tensor_sent_to_cuda_is_refused_by_the_null_backend():
+    if probe() is not None:
+        pytest.skip("this machine has an NVIDIA driver")
+    for send in (lambda: wootz.ones(2).cuda(), lambda: wootz.nn.Linear(2, 2).to("cuda")):
+        with pytest.raises(BackendError, match="no CUDA device can be used: no NVIDIA driver"):
+            send()
 
 
 @pytest.mark.gpu

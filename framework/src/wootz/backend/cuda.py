@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from wootz.backend import geometry
 from wootz.backend.geometry import Launch
 from wootz.errors import BackendError

@@ -37,10 +37,8 @@ class Build:
     cuda: Variant | None = None
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any] | None) -> Build:
-        """From the wheel's ``_build.json``; None is a source checkout."""
-        if record is None:
-            return cls("source")
+    def from_record(cls, record: Mapping[str, Any]) -> Build:
+        """From what `wootz._build` says of this installation."""
         if record["cuda"] is None:
             return cls(record["variant"])
         major, minor = map(int, record["cuda"]["version"].split("."))

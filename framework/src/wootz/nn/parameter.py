@@ -1,0 +1,19 @@
+"""Tensors that belong to a module and are trained."""
+
+from __future__ import annotations
+
+from wootz._tensor import Tensor
+
+__all__ = ["Parameter"]
+
+
+class Parameter(Tensor):
+    """A leaf tensor that registers itself when it is assigned to a module's attribute; shares ``data``'s memory."""
+
+    def __new__(cls, data: Tensor, requires_grad: bool = True) -> Parameter:
+        self = super().__new__(cls, data)
+        self.requires_grad_(requires_grad)
+        return self
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"

@@ -1,0 +1,71 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import wootz
+from wootz import _core
+from wootz._tensor import Tensor
+from wootz.optim.optimizer import Optimizer, Params
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """p -= lr m' / (sqrt(v') + eps) from running averages of g and g^2, corrected for their start (Kingma & Ba 2015).
+
+    ``weight_decay`` adds that much of p to g; ``amsgrad`` takes the largest v so far (Reddi et al. 2018); ``maximize``
+    climbs. Raises ValueError for an option out of its range.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        for name in ("lr", "eps", "weight_decay"):
+            if not group[name] >= 0:
+                raise ValueError(f"{name} is at least 0, not {group[name]}")
+        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
+            raise ValueError(f"betas are two numbers in [0, 1), not {group['betas']}")
+
+    def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+        by_step: dict[int, list[int]] = {}
+        for i, p in enumerate(params):
+            state = self.state[p]
+            for name in names:
+                if name not in state:
+                    state[name] = wootz.zeros_like(p)
+            state["step"] = state.get("step", 0) + 1
+            by_step.setdefault(state["step"], []).append(i)
+        # Parameters that got their first gradient later are at another step, and so at another correction.
+        for step, which in by_step.items():
+            states = [[self.state[params[i]][name] for i in which] for name in names]
+            _core.adamw_step(
+                [params[i] for i in which], [grads[i] for i in which], states[0], states[1],
+                states[2] if group["amsgrad"] else None, step, group["lr"], *group["betas"], group["eps"],
+                group["weight_decay"], self.decoupled, group["maximize"],
+            )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks p by lr weight_decay instead of changing g (Loshchilov & Hutter 2019)."""
+
+    decoupled = True
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

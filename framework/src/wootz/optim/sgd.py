@@ -1,0 +1,51 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import wootz
+from wootz import _core
+from wootz._tensor import Tensor
+from wootz.optim.optimizer import Optimizer, Params
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """v = momentum v + (1 - dampening) g, p -= lr v, or with ``nesterov`` p -= lr (g + momentum v).
+
+    The first v is g (Sutskever et al. 2013, in PyTorch's form). ``weight_decay`` adds that much of p to g;
+    ``maximize`` climbs. Raises ValueError for a negative option or Nesterov without momentum.
+    """
+
+    def __init__(
+        self, params: Params, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False,
+    ) -> None:  # fmt: skip
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def check(self, group: Mapping[str, Any]) -> None:
+        for name in ("lr", "momentum", "weight_decay"):
+            if not group[name] >= 0:
+                raise ValueError(f"{name} is at least 0, not {group[name]}")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("Nesterov's method needs momentum and no dampening")
+
+    def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        options = [group[n] for n in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")]
+        if not group["momentum"]:
+            _core.sgd_step(params, grads, None, *options)
+            return
+        fresh = [i for i, p in enumerate(params) if "momentum_buffer" not in self.state[p]]
+        known = [i for i, p in enumerate(params) if "momentum_buffer" in self.state[p]]
+        for i in fresh:
+            self.state[params[i]]["momentum_buffer"] = wootz.zeros_like(params[i])
+        for which, first in ((fresh, True), (known, False)):
+            buffers = [self.state[params[i]]["momentum_buffer"] for i in which]
+            _core.sgd_step([params[i] for i in which], [grads[i] for i in which], buffers, *options, first)

@@ -1,0 +1,5 @@
+"""Saving and loading tensors."""
+
+from wootz.serialize.files import load, save
+
+__all__ = ["load", "save"]

@@ -1,0 +1,107 @@
+"""Help for tests: comparing tensors, and making them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import wootz
+from wootz._tensor import Tensor
+
+__all__ = ["assert_close", "make_tensor"]
+
+# (rtol, atol) by dtype: PyTorch's.
+_TOLERANCES = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5), "float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5)}
+
+
+def assert_close(
+    actual: Any,
+    expected: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = False,
+    check_dtype: bool = True,
+    msg: str | None = None,
+) -> None:
+    """Raises AssertionError unless |actual - expected| <= atol + rtol |expected| everywhere.
+
+    Takes tensors, arrays, numbers, and sequences and mappings of them. Shapes have to be equal, and dtypes too where
+    both are tensors. The default tolerances are the larger of the two dtypes'; integers and bools have none.
+    """
+    _close(actual, expected, "", (rtol, atol, equal_nan, check_dtype), f"{msg}: " if msg else "")
+
+
+def _close(actual: Any, expected: Any, where: str, options: tuple[Any, ...], msg: str) -> None:
+    if isinstance(expected, Mapping):
+        _check(set(actual) == set(expected), f"{msg}keys differ{where}: {sorted(actual)} and {sorted(expected)}")
+        for key in expected:
+            _close(actual[key], expected[key], f"{where} at {key!r}", options, msg)
+        return
+    if isinstance(expected, Sequence) and not isinstance(expected, str):
+        _check(len(actual) == len(expected), f"{msg}lengths differ{where}: {len(actual)} and {len(expected)}")
+        for i, pair in enumerate(zip(actual, expected, strict=True)):
+            _close(*pair, f"{where} at {i}", options, msg)
+        return
+    _compare(actual, expected, where, options, msg)
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _compare(actual: Any, expected: Any, where: str, options: tuple[Any, ...], msg: str) -> None:
+    rtol, atol, equal_nan, check_dtype = options
+    x, y = _array(actual), _array(expected)
+    _check(x.shape == y.shape, f"{msg}shapes differ{where}: {x.shape} and {y.shape}")
+    if check_dtype and isinstance(actual, Tensor) and isinstance(expected, Tensor):
+        _check(x.dtype == y.dtype, f"{msg}dtypes differ{where}: {x.dtype} and {y.dtype}")
+    if (rtol is None) != (atol is None):
+        raise ValueError("give both rtol and atol, or neither")
+    if rtol is None:
+        known = [_TOLERANCES.get(a.dtype.name, (0.0, 0.0)) for a in (x, y)]
+        rtol, atol = max(k[0] for k in known), max(k[1] for k in known)
+    a, b = (v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for v in (x, y))
+    good = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    if rtol == atol == 0:
+        good = (x == y) | (equal_nan & np.isnan(a) & np.isnan(b))  # 64-bit integers do not fit a float64
+    if good.all():
+        return
+    bad = np.argwhere(~good)
+    worst = tuple(int(i) for i in bad[0])
+    raise AssertionError(
+        f"{msg}{len(bad)} of {x.size} elements differ{where} (rtol={rtol}, atol={atol}); "
+        f"first at {worst}: {x[worst]!r}, expected {y[worst]!r}"
+    )
+
+
+def make_tensor(
+    *shape: int | Sequence[int],
+    dtype: Any = None,
+    low: float | None = None,
+    high: float | None = None,
+    requires_grad: bool = False,
+    noncontiguous: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """A tensor of random values in [low, high): by default [-9, 9] for numbers, 0 and 1 for bools.
+
+    ``noncontiguous`` takes every second element of a larger one; ``seed`` makes it the same every time.
+    """
+    size = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    kind = dtype or wootz.get_default_dtype()
+    array_type = wootz.zeros((), dtype=kind).numpy().dtype
+    rng = np.random.default_rng(seed)
+    least = low if low is not None else 0 if array_type.kind in "bu" else -9
+    most = high if high is not None else 2 if array_type.kind == "b" else 10 if array_type.kind in "iu" else 9
+    full = (*size[:-1], size[-1] * 2) if noncontiguous and size else size  # type: ignore[operator, arg-type]  # ints by now
+    values = rng.uniform(least, most, full) if array_type.kind == "f" else rng.integers(int(least), int(most), full)
+    out = wootz.from_numpy(np.asarray(values).astype(array_type))
+    out = out[..., ::2] if noncontiguous and size else out
+    return out.requires_grad_(requires_grad)
