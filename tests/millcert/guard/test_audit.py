@@ -81,6 +81,8 @@ BREACHES = [
     ("MG101", ERROR, "pip.conf", "[global]\nindex-url = https://a.example/\nextra-index-url = https://b.example/\n", 3),
     ("MG101", ERROR, "pip.conf", "[install]\nextra_index_url =\n    https://b.example/\n", 2),
     ("MG101", ERROR, "Dockerfile", "FROM x\nRUN pip install \\\n  --extra-index-url https://b.example/ wootz\n", 2),
+    ("MG101", ERROR, "Dockerfile", "ARG X\nENV PIP_EXTRA_INDEX_URL=https://b.example/\n", 2),
+    ("MG101", ERROR, "ci.yaml", 'env:\n  PIP_EXTRA_INDEX_URL: "https://b.example/"\n', 2),
     ("MG101", ERROR, "pyproject.toml", '[[tool.pdm.source]]\nname = "b"\nurl = "https://b.example/"\n', 3),
     ("MG101", ERROR, "pyproject.toml",
      '[[tool.poetry.source]]\nname = "a"\nurl = "https://a.example/"\n'
@@ -264,3 +266,11 @@ def test_the_shipped_map_is_the_project_s() -> None:
 
     shipped = Path(millcert.guard.__file__).with_name("owned.toml")
     assert shipped.read_bytes() == (ROOT / "lockfiles" / "namespaces.toml").read_bytes()
+
+
+def test_the_reference_lists_every_rule() -> None:
+    text = (ROOT / "docs" / "reference" / "guard.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| MG")]
+    listed = [(row[1].strip(), row[2].strip(), row[3].split(";")[0].split(" in ")[0].strip()) for row in rows]
+    severities = {"MG301": "error"}  # its row begins with the worst case
+    assert listed == [(rule.id, rule.name, severities.get(rule.id, rule.severity.label)) for rule in RULES]

@@ -1,4 +1,4 @@
-"""Installer commands in Dockerfiles, shell scripts and CI workflows: only the options that choose where from."""
+"""Installer commands, and variables for them, in Dockerfiles, shell scripts and CI workflows."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _OPTION = re.compile(
     r"|index-strategy|no-index|no-verify-hashes)(?:[= ](?P<value>[^\s;&|]+))?"
 )
 _SHORT = re.compile(r"(?<!\S)-(?P<key>[if])\s*(?P<value>[^\s;&|-][^\s;&|]*)")
+_VARIABLE = re.compile(r"(?<!\w)(?P<name>(?:PIP|UV)_[A-Z_]{3,40})[=:][ \t]*(?P<value>\"[^\"]*\"|'[^']*'|[^\s;&|\"']+)")
 
 
 def recognized(path: PurePath) -> bool:
@@ -38,9 +39,21 @@ def read_commands(text: str, file: str) -> list[Facts]:
         if line.rstrip().endswith("\\") and len(parts) < _LONGEST:
             parts += line.rstrip()[:-1] + " "
             continue
+        found += _read_variables(parts + line, file, start)
         for command in re.split(r"&&|\|\||;", parts + line):
             found += _read_command(command, file, start)
         parts = ""
+    return found
+
+
+def _read_variables(line: str, file: str, number: int) -> list[Facts]:
+    found = []
+    for match in _VARIABLE.finditer(line):
+        tool, _, key = match["name"].lower().partition("_")
+        facts = Facts(file, tool, Kind.REQUIREMENTS)
+        values = match["value"].strip("\"'").split()
+        note_option(facts, key.replace("_", "-"), values, facts.place(number, match["name"]))
+        found += [facts] if facts.indexes or facts.settings else []
     return found
 
 
