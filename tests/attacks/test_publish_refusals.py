@@ -25,6 +25,8 @@ from millcert.publish import (
     Request,
     SiteStateError,
 )  # fmt: skip
+from millcert.publish.page import Page
+from millcert.publish.views import stored_path
 from tuf.api.metadata import TargetFile
 
 from tests.support.attacker import page_role
@@ -82,6 +84,23 @@ def test_a_published_name_with_other_bytes(nightly: Nightly) -> None:
     error = refused(nightly, NameTakenError, "other bytes", lambda: nightly.publish(other, lock=locked(nightly)))
     assert error.exit_code == 16
     assert error.evidence["refused"] == hashlib.sha256(other.read_bytes()).hexdigest()
+
+
+def test_a_published_name_whose_file_was_removed_from_the_bucket(nightly: Nightly) -> None:
+    """The signed page remembers its bytes."""
+    for path in (nightly.site.root / "files/wootz").iterdir():
+        path.unlink()
+    other = night(nightly, VERSION, content=b"evil = True\n", requires=["anvil"])
+    refused(nightly, NameTakenError, "other bytes", lambda: nightly.publish(other, lock=locked(nightly)))
+
+
+def test_a_name_is_written_once(tmp_path: Path) -> None:
+    site = FolderSite(tmp_path / "site")
+    site.create("files/a", [b"one"], digest_of(b"one"))
+    site.create("files/a", [b"one"], digest_of(b"one"))
+    with pytest.raises(NameTakenError):
+        site.create("files/a", [b"two"], digest_of(b"two"))
+    assert site.read("files/a") == b"one"
 
 
 def test_a_name_claimed_by_a_run_that_died(nightly: Nightly, tmp_path: Path) -> None:
@@ -195,10 +214,11 @@ def test_an_sbom_that_is_not_the_wheels(nightly: Nightly) -> None:
     refused(nightly, ReleaseRefusedError, "SBOM", lambda: nightly.publish(wheel))
 
 
-def test_a_wheel_with_two_metadata_files(nightly: Nightly) -> None:
+@pytest.mark.parametrize("ending", ["METADATA", "wootz.py"])
+def test_a_wheel_with_two_entries_of_one_name(nightly: Nightly, ending: str) -> None:
     wheel = night(nightly)
     with zipfile.ZipFile(wheel, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        name = next(entry for entry in archive.namelist() if entry.endswith("METADATA"))
+        name = next(entry for entry in archive.namelist() if entry.endswith(ending))
         archive.writestr(name, "Metadata-Version: 2.4\nName: wootz\nVersion: 0.1.0.dev20261124+cpu\n")
     refused(nightly, ReleaseRefusedError, "cannot be read", lambda: nightly.publish(wheel))
 
@@ -337,9 +357,14 @@ def test_a_reason_or_a_name_cannot_break_out_of_the_html(nightly: Nightly) -> No
 def test_a_draft_cannot_sign_what_is_not_there_or_not_its_own(nightly: Nightly) -> None:
     state = nightly.state()
     role = page_role(nightly)
-    for path in ("nightly/cpu/wootz/index.json", "nightly/cu129/wootz/index.json", "x"):
+    elsewhere = next(
+        path for path in (f"nightly/cpu/p{n}/index.json" for n in range(99)) if state.page_role(path) != role
+    )  # fmt: skip
+    page = Page(normalize("p")).to_bytes()
+    nightly.site.create(stored_path(elsewhere, page), [page], digest_of(page))
+    for path in ("nightly/cpu/wootz/index.json", "nightly/cu129/wootz/index.json", "x", elsewhere):
         document = renew(state.role(role), role, NOW, DEFAULT_LIFETIMES)
-        document.signed.targets[path] = TargetFile.from_data(path, b'{"files": []}', ["sha256"])
+        document.signed.targets[path] = TargetFile.from_data(path, page, ["sha256"])
         authority = role_of(state.role("nightly-cpu").signed, role)
         draft = Draft({role: document}, {role: state.version(role)}, {role: (authority,)})
         refused(nightly, MillcertError, None, lambda draft=draft: nightly.commit(draft))

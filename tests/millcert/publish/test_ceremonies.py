@@ -125,6 +125,16 @@ def test_two_drafts_of_one_role_cannot_both_come_into_force(nightly: Nightly) ->
         nightly.commit(drafts[1])
 
 
+def test_a_draft_that_the_nights_overtook_leaves_nothing_behind(nightly: Nightly, tmp_path: Path) -> None:
+    new = CryptoSigner.generate_ed25519()
+    draft = change(nightly, "nightly-cpu-pages", add=[new], remove=nightly.keys["publisher"])  # signs pages anew
+    nightly.publish(build_wheel(tmp_path / "dist", FIRST))
+    before = sorted(nightly.site.root.rglob("*"))
+    with pytest.raises(LostRaceError, match="moved on since the draft"):
+        nightly.commit(draft, signers=[*nightly.all_keys, new])
+    assert sorted(nightly.site.root.rglob("*")) == before
+
+
 def test_metadata_that_runs_out_is_signed_again(nightly: Nightly, tmp_path: Path) -> None:
     nightly.publish(build_wheel(tmp_path / "dist", FIRST))
     later = NOW + timedelta(days=80)

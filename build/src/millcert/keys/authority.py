@@ -186,12 +186,11 @@ def add_key(delegator: Root | Targets, role: str, key: Key) -> None:
     current = role_of(delegator, role)
     if key.keyid in {other.keyid for other in current.keys}:
         raise CeremonyError("the key has that role already", role=role, key=key.keyid)
-    check_distinct_keys([*current.keys, key])
-    member = _member(delegator, role)
     if isinstance(delegator, Targets) and _PAGES in role:
         delegator.add_key(key)
     else:
-        delegator.add_key(key, member)
+        delegator.add_key(key, role)
+    role_of(delegator, role)
 
 
 def remove_key(delegator: Root | Targets, role: str, keyid: str) -> None:
@@ -203,7 +202,7 @@ def remove_key(delegator: Root | Targets, role: str, keyid: str) -> None:
     if isinstance(delegator, Targets) and _PAGES in role:
         delegator.revoke_key(found[0])
     else:
-        delegator.revoke_key(found[0], _member(delegator, role))
+        delegator.revoke_key(found[0], role)
 
 
 def set_threshold(delegator: Root | Targets, role: str, threshold: int) -> None:
