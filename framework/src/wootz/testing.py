@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 import wootz
 from wootz._tensor import Tensor
 
@@ -94,13 +95,13 @@ def make_tensor(
 
     ``noncontiguous`` takes every second element of a larger one; ``seed`` makes it the same every time.
     """
-    size = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    size: tuple[int, ...] = tuple(n for part in shape for n in ((part,) if isinstance(part, int) else part))
     kind = dtype or wootz.get_default_dtype()
     array_type = wootz.zeros((), dtype=kind).numpy().dtype
     rng = np.random.default_rng(seed)
     least = low if low is not None else 0 if array_type.kind in "bu" else -9
     most = high if high is not None else 2 if array_type.kind == "b" else 10 if array_type.kind in "iu" else 9
-    full = (*size[:-1], size[-1] * 2) if noncontiguous and size else size  # type: ignore[operator, arg-type]  # ints by now
+    full = (*size[:-1], size[-1] * 2) if noncontiguous and size else size
     values = rng.uniform(least, most, full) if array_type.kind == "f" else rng.integers(int(least), int(most), full)
     out = wootz.from_numpy(np.asarray(values).astype(array_type))
     out = out[..., ::2] if noncontiguous and size else out

@@ -81,9 +81,9 @@ def test_train_eval_apply_and_requires_grad_reach_everything():
 
 def test_zero_grad():
     block = Block()
-    block(wootz.ones(2, 3)).sum().backward()
+    (block.scale * 3).sum().backward()
     held = block.scale.grad
-    assert held is not None and held.tolist() != [0] * 4
+    assert held.tolist() == [3] * 4
     block.zero_grad(set_to_none=False)
     assert block.scale.grad is held and held.tolist() == [0] * 4
     block.zero_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from wootz._tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -11,7 +13,7 @@ class Parameter(Tensor):
     """A leaf tensor that registers itself when it is assigned to a module's attribute; shares ``data``'s memory."""
 
     def __new__(cls, data: Tensor, requires_grad: bool = True) -> Parameter:
-        self = super().__new__(cls, data)
+        self = cast(Parameter, super().__new__(cls, data))
         self.requires_grad_(requires_grad)
         return self
 

@@ -40,6 +40,7 @@ class Adam(Optimizer):
             raise ValueError(f"betas are two numbers in [0, 1), not {group['betas']}")
 
     def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        beta1, beta2 = group["betas"]
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
         by_step: dict[int, list[int]] = {}
         for i, p in enumerate(params):
@@ -54,8 +55,8 @@ class Adam(Optimizer):
             states = [[self.state[params[i]][name] for i in which] for name in names]
             _core.adamw_step(
                 [params[i] for i in which], [grads[i] for i in which], states[0], states[1],
-                states[2] if group["amsgrad"] else None, step, group["lr"], *group["betas"], group["eps"],
-                group["weight_decay"], self.decoupled, group["maximize"],
+                states[2] if group["amsgrad"] else None, step, group["lr"], beta1, beta2, group["eps"],
+                group["weight_decay"], decoupled=self.decoupled, maximize=group["maximize"],
             )  # fmt: skip
 
 

@@ -38,9 +38,9 @@ class SGD(Optimizer):
             raise ValueError("Nesterov's method needs momentum and no dampening")
 
     def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        options = [group[n] for n in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")]
+        options = {n: group[n] for n in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")}
         if not group["momentum"]:
-            _core.sgd_step(params, grads, None, *options)
+            _core.sgd_step(params, grads, None, **options)
             return
         fresh = [i for i, p in enumerate(params) if "momentum_buffer" not in self.state[p]]
         known = [i for i, p in enumerate(params) if "momentum_buffer" in self.state[p]]
@@ -48,4 +48,4 @@ class SGD(Optimizer):
             self.state[params[i]]["momentum_buffer"] = wootz.zeros_like(params[i])
         for which, first in ((fresh, True), (known, False)):
             buffers = [self.state[params[i]]["momentum_buffer"] for i in which]
-            _core.sgd_step([params[i] for i in which], [grads[i] for i in which], buffers, *options, first)
+            _core.sgd_step([params[i] for i in which], [grads[i] for i in which], buffers, **options, first=first)

@@ -72,7 +72,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         if entry.dtype not in _DTYPES:
             raise CheckpointError(f"{target.name}: tensor {name!r} is {entry.dtype}, which wootz has no tensor of")
     try:
-        with safetensors.safe_open(target, framework="numpy") as file:  # type: ignore[no-untyped-call]  # untyped there
+        with safetensors.safe_open(target, framework="numpy") as file:
             return {name: wootz.from_numpy(file.get_tensor(name)) for name in entries}
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{target.name}: {error}") from error
