@@ -77,9 +77,11 @@ def test_an_extra_index_of_the_machine(
     if where == "variable":
         project.environ["PIP_EXTRA_INDEX_URL"] = hostile.url
     else:
-        configuration = project.root / "pip.conf"
+        configuration = project.root / ".config/pip/pip.conf"
+        configuration.parent.mkdir(parents=True)
         configuration.write_text(f"[global]\nextra-index-url = {hostile.url}\n")
-        project.environ["PIP_CONFIG_FILE"] = str(configuration)
+        project.environ["HOME"] = str(project.root)
+        del project.environ["PIP_CONFIG_FILE"]
         assert "thing==9.0" in pip_compile(project)  # plain pip-compile takes the stranger's
     hostile.requests.clear()
     project.lock()
@@ -263,11 +265,11 @@ def test_a_yanked_file(project: LockProject, index: LoopbackIndex) -> None:
         project.lock(upgrade=Upgrade(everything=True))
 
 
-def test_metadata_that_differs_from_the_file_names_another_project(
+def test_a_page_that_lists_a_file_of_another_project(
     project: LockProject, index: LoopbackIndex, tmp_path: Path
 ) -> None:
-    """A page that lists another project's file under this name gives nothing to lock."""
-    index.add(make_wheel(tmp_path / "hostile", "evil", "9.0"), project="thing")
+    better = "cp311-cp311-manylinux_2_17_x86_64"
+    index.add(make_wheel(tmp_path / "hostile", "evil", "1.0", tag=better), project="thing")
     project.lock()
     only = project.read().pin("thing")
     assert [file.filename for file in only.files] == ["thing-1.0-py3-none-any.whl"]

@@ -50,13 +50,14 @@ def altered(handler: Handler) -> None:
 
 
 def endless(handler: Handler) -> None:
-    """Send bytes until the client has had enough."""
+    """Send bytes until the client has had enough; 64 MiB, so that a client without a limit fills no disk."""
     handler.send_response(200)
     handler.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
     handler.send_header("Connection", "close")
     handler.end_headers()
-    while not handler.index.over.is_set():
+    for _ in range(1024):
         handler.wfile.write(b"\0" * 65536)
+    handler.close_connection = True
 
 
 def silent_after(count: int) -> Fault:

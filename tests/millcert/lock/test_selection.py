@@ -39,8 +39,9 @@ def pip_takes(target: Target, wheels: Path) -> str:
     version = f"{target.python[0]}.{target.python[1]}"
     report = subprocess.run(
         [sys.executable, "-m", "pip", "--isolated", "install", "--dry-run", "--quiet", "--report=-", "--no-index",
-         "--ignore-installed", f"--find-links={wheels}", "--only-binary=:all:", f"--python-version={version}", "--target=x",
-         "--implementation=cp", f"--abi=cp{version.replace('.', '')}", "--abi=abi3", "--abi=none", *platforms, "thing"],
+         "--ignore-installed", f"--find-links={wheels}", "--only-binary=:all:", f"--python-version={version}",
+         "--target=x", "--implementation=cp",
+         f"--abi=cp{version.replace('.', '')}", "--abi=abi3", "--abi=none", *platforms, "thing"],
         env={"PATH": "/usr/bin:/bin", "PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip

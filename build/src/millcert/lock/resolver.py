@@ -22,7 +22,7 @@ __all__ = ["Resolution", "isolated", "parse_resolution", "resolve"]
 _KEPT = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _OPTIONS = (
-    "--quiet", "--no-config", "--no-header", "--annotate", "--strip-extras", "--allow-unsafe", "--no-emit-index-url",
+    "--quiet", "--no-header", "--annotate", "--strip-extras", "--allow-unsafe", "--no-emit-index-url",
     "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options", "--resolver=backtracking",
     "--pip-args=--only-binary=:all:", "--output-file=requirements.txt", "requirements.in",
 )  # fmt: skip
