@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +24,15 @@ from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.build import Builder, Built
 from millcert.hermetic.derivation import Import, Node
 from millcert.hermetic.toolchain import toolchain_of
-from millcert.model import Digest
 from millcert.sandbox import Bubblewrap, Mount, Outcome, Step
 from millcert.store import Store, default_root
 from millcert.targets import Limits
 from millcert.wheel.project import UNPACKERS, Project
 
-__all__ = ["ROOT", "Lab", "Quiet", "Ran", "build_steps", "commit", "lab", "sample_project", "seed", "warm_store"]
+__all__ = [
+    "ROOT", "Lab", "Quiet", "Ran", "build_steps", "commit", "lab", "run_millcert", "run_python", "sample_project",
+    "warm_store",
+]  # fmt: skip
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(wall_seconds=60, memory_mib=1024, processes=100, output_mib=64, log_mib=1)
@@ -147,13 +150,6 @@ def commit(folder: Path) -> None:
         subprocess.run(["git", *command], cwd=folder, check=True, env={**os.environ, **identity})
 
 
-def seed(store: Store, source: Store, digests: Sequence[Digest]) -> None:
-    """Put blobs of one store into another one."""
-    for digest in digests:
-        if not store.has(digest):
-            store.add_file(source.path(digest))
-
-
 def build_steps(
     project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None
 ) -> dict[str, Built]:
@@ -170,3 +166,21 @@ def build_steps(
     wanted = [node for name, node in plan.nodes.items() if name in needed]
     builder = Builder(store, Bubblewrap, UNPACKERS, opened.targets.limits, observer or Quiet(), jobs=2, fresh=fresh)
     return builder.build(wanted)
+
+
+def run_python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Another Python process, with this one's import path, that the caller watches or kills."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options,
+    )  # fmt: skip
+
+
+def run_millcert(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The ``millcert`` command, to its end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "millcert", *arguments],
+        text=True, capture_output=True, env=environment, check=False, **options,
+    )  # fmt: skip

@@ -6,13 +6,12 @@ import contextlib
 import json
 import os
 import platform
-import resource
-import select
 import shutil
-import signal
 import subprocess
+import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 from millcert.errors import SandboxError
 from millcert.sandbox import seccomp
@@ -24,11 +23,8 @@ from millcert.targets import Limits
 
 __all__ = ["Bubblewrap"]
 
-# Root owns the device nodes, and so do the steps that root runs: behind a read-only mount they cannot change their
-# modes or times, while reading and writing the devices goes on.
-_DEVICES_READ_ONLY = (
-    f'for name in {" ".join(DEVICES)}; do mount --bind -o ro /dev/$name /dev/$name || exit 9; done; exec "$@"'
-)
+_KEEPER = Path(__file__).with_name("keeper.py")
+_TROUBLE = ("bwrap: ", "keeper: ")
 
 
 class Bubblewrap:
@@ -46,8 +42,7 @@ class Bubblewrap:
                 "the build root and the filter of system calls are for one kind of machine",
                 expected="x86_64", found=platform.machine(), fix="cross-compile on an x86_64 machine",
             )  # fmt: skip
-        as_root = ["unshare", "--mount", "--", "sh", "-c", _DEVICES_READ_ONLY, "sh"] if os.geteuid() == 0 else []
-        self._command = [*as_root, found]
+        self._program = found
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         weakref.finalize(self, os.close, self._stop)
 
@@ -57,15 +52,13 @@ class Bubblewrap:
 
     def run(self, step: Step) -> Outcome:
         """Run one step; its processes are gone when this returns, however it ends."""
-        with Log(step.limits.log_mib << 20) as log, self._started(step, log) as (process, init):
-            watch = Watch(init or process.pid, step, log, self._stop)
-            try:
-                exceeded = watch.until_exit(process.pid)
-            finally:
-                _end(process, init)
+        with Log(step.limits.log_mib << 20) as log:
+            watch = Watch(step, log, self._stop)
+            with self._started(step, log) as keeper:
+                exceeded = watch.until_exit(keeper.pid)
             # a step may write its last too much and exit between two looks
-            outcome = Outcome(process.returncode, log.text(), exceeded or watch.passed_on_disk())
-        if not init or (outcome.status == 1 and outcome.log.startswith("bwrap: ")):
+            outcome = Outcome(keeper.returncode, log.text(), exceeded or watch.passed_on_disk())
+        if outcome.status == 1 and outcome.log.startswith(_TROUBLE):
             raise SandboxError(
                 "the sandbox could not be made", reason=outcome.log.strip(),
                 fix="allow unprivileged user namespaces, or build on a machine (not in a container) that has them",
@@ -73,29 +66,36 @@ class Bubblewrap:
         return outcome
 
     @contextlib.contextmanager
-    def _started(self, step: Step, log: Log) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        """The bwrap process, and the machine's number of the process that is 1 inside (0 where it never came to be)."""
+    def _started(self, step: Step, log: Log) -> Iterator[subprocess.Popen[bytes]]:
+        """The keeper of a running step; on leaving, the step is ended if it still runs, and waited for."""
         with contextlib.ExitStack() as stack:
-            info, info_writer = os.pipe()
-            stack.callback(os.close, info)
-            program = stack.enter_context(_in_memory(seccomp.program()))
-            options = [*arguments(step), "--seccomp", str(program), "--info-fd", str(info_writer)]
-            # options go through a descriptor: a step can read its process 1's command line
+            filter_ = stack.enter_context(_in_memory(seccomp.program()))
+            options = [*arguments(step), "--seccomp", str(filter_)]
+            # through a descriptor: a step can read the command line of its process 1
             listed = stack.enter_context(_in_memory(b"".join(os.fsencode(option) + b"\0" for option in options)))
-            process = subprocess.Popen(
-                [*self._command, "--args", str(listed), "--", *step.argv],
+            lifeline, held = os.pipe()
+            # root's steps would own the machine's device nodes
+            read_only = ":".join(f"/dev/{name}" for name in DEVICES) if os.geteuid() == 0 else ""
+            keeper = subprocess.Popen(
+                [
+                    sys.executable, "-I", "-S", str(_KEEPER), str(lifeline), read_only, _bounds(step.limits),
+                    self._program, "--args", str(listed), "--", *step.argv,
+                ],
+                cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log.writer,
                 stderr=subprocess.STDOUT,
-                cwd="/",
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-                pass_fds=(program, listed, info_writer),
-                preexec_fn=_limits(step.limits),
+                env={"PATH": "/usr/bin:/bin"},
+                pass_fds=(filter_, listed, lifeline),
                 start_new_session=True,
-            )
-            os.close(info_writer)
+            )  # fmt: skip
+            os.close(lifeline)
             log.close_writer()
-            yield process, _child(info)
+            try:
+                yield keeper
+            finally:
+                os.close(held)
+                keeper.wait()
 
 
 @contextlib.contextmanager
@@ -109,45 +109,13 @@ def _in_memory(data: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _child(info: int) -> int:
-    text = b""
-    while chunk := os.read(info, 4096):
-        text += chunk
-        with contextlib.suppress(ValueError):
-            return int(json.loads(text)["child-pid"])
-    return 0
-
-
-def _limits(limits: Limits) -> Callable[[], None]:
-    bounds = (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, (limits.output_mib << 20) + (1 << 20)),
-        # address space is not memory: this only stops what could outrun the watch
-        (resource.RLIMIT_AS, limits.memory_mib << 21),
-        (resource.RLIMIT_NOFILE, 4096),
-        (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_MEMLOCK, 8 << 20),
-    )
-
-    def apply() -> None:
-        os.umask(0o022)
-        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - between fork and exec: no more than needed
-            file.write("1000")  # where memory runs out, the step goes and not the machine's other work
-        for kind, bound in bounds:
-            _, hard = resource.getrlimit(kind)
-            allowed = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-            resource.setrlimit(kind, (allowed, allowed))
-
-    return apply
-
-
-def _end(process: subprocess.Popen[bytes], init: int) -> None:
-    """Kill what is left, and wait until the kernel has ended the process namespace with its process 1."""
-    with contextlib.suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(init) if init else -1
-        if descriptor >= 0:
-            with contextlib.closing(os.fdopen(descriptor)):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                select.select([descriptor], [], [])
-    process.kill()
-    process.wait()
+def _bounds(limits: Limits) -> str:
+    """Limits that the kernel keeps by itself, for each process; the watch keeps those of the step as a whole."""
+    return json.dumps({
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": (limits.output_mib << 20) + (1 << 20),
+        "RLIMIT_AS": limits.memory_mib << 21,  # address space is not memory: this stops what could outrun the watch
+        "RLIMIT_NOFILE": 4096,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_MEMLOCK": 8 << 20,
+    })  # fmt: skip

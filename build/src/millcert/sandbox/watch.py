@@ -32,15 +32,15 @@ class _Process:
 
 
 class Watch:
-    """Bounds of one step, held against what its processes use; ``init`` is the process that is 1 inside."""
+    """Bounds of one step, held against what its processes use; ``stop`` is a descriptor to be read when to give up."""
 
-    def __init__(self, init: int, step: Step, log: Log, stop: int) -> None:
-        self._init, self._output, self._limits, self._log, self._stop = init, step.output, step.limits, log, stop
+    def __init__(self, step: Step, log: Log, stop: int) -> None:
+        self._output, self._limits, self._log, self._stop = step.output, step.limits, log, stop
 
-    def until_exit(self, number: int) -> str:
-        """Wait for a process; the text of the limit it passed, or an empty one. KeyboardInterrupt when stopped."""
+    def until_exit(self, keeper: int) -> str:
+        """Wait for a process with all below it; the limit they passed, or nothing. KeyboardInterrupt when stopped."""
         end = time.monotonic() + self._limits.wall_seconds
-        with contextlib.closing(os.fdopen(os.pidfd_open(number))) as process:
+        with contextlib.closing(os.fdopen(os.pidfd_open(keeper))) as process:
             while True:
                 patience = min(_INTERVAL, max(0.0, end - time.monotonic()))
                 ready, _, _ = select.select([process.fileno(), self._stop], [], [], patience)
@@ -50,11 +50,11 @@ class Watch:
                     return ""
                 if time.monotonic() >= end:
                     return f"wall_seconds = {self._limits.wall_seconds}"
-                if exceeded := self._passed():
+                if exceeded := self._passed(keeper):
                     return exceeded
 
-    def _passed(self) -> str:
-        members = list(_members(self._init))
+    def _passed(self, keeper: int) -> str:
+        members = list(_members(keeper))
         if sum(member.threads for member in members) > self._limits.processes:
             return f"processes = {self._limits.processes}"
         if sum(member.resident for member in members) > self._limits.memory_mib << 20:
@@ -69,14 +69,15 @@ class Watch:
         if _size(self._output) + _size_unlinked(self._output, members or []) > most:
             return f"output_mib = {self._limits.output_mib}"
         with contextlib.suppress(OSError):
-            temporary = os.statvfs(f"/proc/{self._init}/root/tmp") if members else None
-            if temporary and temporary.f_bavail == 0:
+            # bubblewrap's own process comes first, and may still be outside
+            temporary = os.statvfs(f"/proc/{members[-1].number}/root/tmp") if members else None
+            if temporary and temporary.f_bavail == 0 and temporary.f_blocks << 12 == most:
                 return f"output_mib = {self._limits.output_mib} (in /tmp)"
         return ""
 
 
-def _members(init: int) -> Iterator[_Process]:
-    """A process and all below it; an orphan's parent is the process namespace's first, so nothing gets away."""
+def _members(keeper: int) -> Iterator[_Process]:
+    """All processes below one, each after its parent; the keeper adopts orphans, so that nothing gets away."""
     children: dict[int, list[_Process]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - names only, and many times a second
         if name.isdigit():
@@ -85,7 +86,7 @@ def _members(init: int) -> Iterator[_Process]:
                 fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
                 found = _Process(int(name), int(fields[17]), int(fields[21]) * _PAGE)
                 children.setdefault(int(fields[1]), []).append(found)
-    todo = [init]
+    todo = [keeper]
     while todo:
         below = children.get(todo.pop(), [])
         todo += [member.number for member in below]

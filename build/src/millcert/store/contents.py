@@ -265,7 +265,7 @@ class Store:
         try:
             path = self.root / "records" / f"{key}.json"
             record = json.loads(path.read_bytes())
-            tree = parse_digest(record["tree"])
+            tree = parse_digest(str(record["tree"]))
         except (FileNotFoundError, ValueError, KeyError, TypeError, ConfigError):
             return None
         if record.get("key") != key or not self.has(tree):

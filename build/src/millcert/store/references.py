@@ -45,8 +45,8 @@ def records(store: Store) -> Iterator[Record]:
     for path in (store.root / "records").glob("*.json"):
         with contextlib.suppress(ValueError, KeyError, TypeError, ConfigError, FileNotFoundError):
             fields = json.loads(path.read_bytes())
-            key, tree = parse_digest(fields["key"]), parse_digest(fields["tree"])
-            needs = tuple(parse_digest(need) for need in fields.get("needs", ()))
+            key, tree = parse_digest(str(fields["key"])), parse_digest(str(fields["tree"]))
+            needs = tuple(parse_digest(str(need)) for need in fields.get("needs", ()))
             found.append(Record(key, str(fields.get("name", "")), tree, needs, path.stat().st_mtime, path))
     yield from sorted(found, key=lambda record: (record.name, record.key))
 
