@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -31,8 +32,7 @@ class Mirror:
 
     def __init__(self, folder: Path, suite: str = "bookworm", pool: str = "pool/main") -> None:
         self.folder, self.suite, self.pool = folder, suite, pool
-        self.home = folder.parent / f"gnupg-{folder.name}"
-        self.home.mkdir(mode=0o700)
+        self.home = Path(tempfile.mkdtemp(prefix="gpg-"))  # short: the agent's socket lies in it
         self.keyring = folder.parent / f"{folder.name}.gpg"
         self.address = ""
         self._stanzas: dict[str, str] = {}
@@ -96,3 +96,4 @@ def mirror(folder: Path, suite: str = "bookworm", pool: str = "pool/main") -> It
         if shutil.which("gpgconf"):
             environ = {**os.environ, "GNUPGHOME": str(made.home)}
             subprocess.run(["gpgconf", "--kill", "all"], env=environ, capture_output=True, check=False)
+        shutil.rmtree(made.home, ignore_errors=True)

@@ -103,8 +103,7 @@ def test_another_key_an_altered_list_and_no_signature_are_refused(
     main: Mirror, environ: dict[str, str], tmp_path: Path
 ) -> None:
     wanted = source(tmp_path, "thing\n")
-    stranger = Mirror(tmp_path / "stranger")
-    with pytest.raises(FetchError, match="could not read the mirror"):
+    with mirror(tmp_path / "stranger") as stranger, pytest.raises(FetchError, match="could not read the mirror"):
         relock(wanted, {**environ, "MILLCERT_DEBIAN_KEYRING": str(stranger.keyring)})
     main.publish(sign=False)
     with pytest.raises(FetchError):
