@@ -90,7 +90,7 @@ def test_a_budget_for_no_variant_is_refused(gallery, project):
         ('why = "manuals; licences stay"\n', "", "why"),
         ('layers = ["base"]', 'layers = ["bass"]', "bass"),
         ('licenses = "Apache-2.0"', 'licences = "Apache-2.0"', "licences"),
-        ('healthcheck = """', 'healthcheck = """\nnot python', "image.toml"),
+        ('healthcheck = """', 'healthcheck = """\n1 +', "healthcheck"),
         ("[image.environment]", "[image.environment", "TOML"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_wrong_recipe_is_refused_with_what_is_wrong(old, new, named, tmp_path)
     path.write_text((ROOT / "ci/image.toml").read_text().replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         load_recipe(path)
-    assert named in str(caught.value) or "reason" in caught.value.evidence
+    assert named in str(caught.value)
 
 
 def test_the_frozen_lock_asks_for_the_same_packages_as_the_one_with_updates():

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from millcert.attest.trust import TrustRoot
     from millcert.attest.verify import Verdict
 
-__all__ = ["commands"]
+__all__ = ["commands", "policy_from_options", "trust_config_option", "trust_root_from_options"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
-_trust_config_option = click.option(
+trust_config_option = click.option(
     "--trust-config", type=_FILE, metavar="FILE",
     help="A Sigstore client trust configuration: another instance than the public-good one.",
 )  # fmt: skip
@@ -32,7 +32,7 @@ _trust_config_option = click.option(
 
 @click.command("sign")
 @click.argument("files", nargs=-1, required=True, type=_FILE)
-@_trust_config_option
+@trust_config_option
 @click.option(
     "--identity-token", envvar="SIGSTORE_IDENTITY_TOKEN", metavar="TOKEN",
     help="Sign as this OIDC identity (default: the CI job's own, else log in through a browser).",
@@ -58,7 +58,7 @@ def sign_command(
     """
     from millcert.attest.sign import prepare, session, sign
 
-    root = _trust_root(None, trust_config)
+    root = trust_root_from_options(None, trust_config)
     requests = [prepare(path, builder=builder) for path in files]
     config = trust_config.read_bytes() if trust_config else None
 
@@ -94,7 +94,7 @@ def sign_command(
     "--trusted-root", type=_FILE, metavar="FILE",
     help="The authorities and logs to believe (default: those of public-good Sigstore, as shipped).",
 )  # fmt: skip
-@_trust_config_option
+@trust_config_option
 @click.option(
     "--bundle", "bundles", multiple=True, type=_FILE, metavar="FILE",
     help="A bundle to use (repeatable; default: those beside each file).",
@@ -120,8 +120,8 @@ def verify_command(
 
     if bundles and len(files) != 1:
         raise UsageError("--bundle is for one file", files=len(files), fix="verify the files one at a time")
-    policy = _policy(policy_path, identities, issuer, builders)
-    verifier = Verifier(_trust_root(trusted_root, trust_config), policy)
+    policy = policy_from_options(policy_path, identities, issuer, builders)
+    verifier = Verifier(trust_root_from_options(trusted_root, trust_config), policy)
     verdicts = list(verifier.verdicts(files, bundles))
     if as_json:
         emit_json({"verdicts": [verdict.as_dict() for verdict in verdicts]})
@@ -134,7 +134,8 @@ def verify_command(
         sys.exit(refusals[0].exit_code)
 
 
-def _trust_root(trusted_root: Path | None, trust_config: Path | None) -> TrustRoot:
+def trust_root_from_options(trusted_root: Path | None, trust_config: Path | None) -> TrustRoot:
+    """The root that --trusted-root or --trust-config name, else public-good Sigstore's as shipped."""
     from millcert.attest.trust import public_good, read_trust_config, read_trusted_root
 
     if trusted_root and trust_config:
@@ -144,7 +145,9 @@ def _trust_root(trusted_root: Path | None, trust_config: Path | None) -> TrustRo
     return read_trust_config(trust_config) if trust_config else public_good()
 
 
-def _policy(path: Path | None, identities: Sequence[str], issuer: str | None, builders: int | None) -> Policy:
+def policy_from_options(
+    path: Path | None, identities: Sequence[str], issuer: str | None, builders: int | None
+) -> Policy:
     from millcert.attest.policy import BuilderRule, Policy, parse_policy
 
     if path is not None and (identities or issuer):

@@ -11,6 +11,8 @@ import click
 
 from millcert.cli.build import project_option, run_build, store_option
 from millcert.cli.console import emit_json, json_option, messages, results
+from millcert.cli.image_registry import diff_command, explain_command, pull_command, push_command, verify_command
+from millcert.cli.table import megabytes, print_table
 from millcert.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -139,29 +141,58 @@ def _image_row(image: BuiltImage) -> dict[str, Any]:
 
 
 def _print_weights(weights: Sequence[Weight]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("image", "layer", "gzip", "budget", ""):
-        table.add_column(column, justify="right" if column in ("gzip", "budget") else "left")
-    for weight in weights:
-        state = "[bold red]too heavy[/]" if weight.exceeded else ""
-        sizes = (f"{weight.size / 1e6:.2f} MB", f"{weight.budget / 1e6:.2f} MB")
-        table.add_row(weight.image, weight.layer or "[bold]all[/]", *sizes, state)
-    results().print(table)
+    rows = [
+        [w.image, w.layer or "all layers", megabytes(w.size), megabytes(w.budget), "too heavy" if w.exceeded else ""]
+        for w in weights
+    ]
+    print_table(("image", "layer", "gzip", "budget", ""), rows)
 
 
 def _print_images(built: Sequence[BuiltImage]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("tag", "size", "digest", ""):
-        table.add_column(column, overflow="fold")
-    for image in built:
-        state = "cached" if all(layer.built.cached for layer in image.layers) else "built"
-        table.add_row(image.tag, f"{image.compressed / 1e6:.2f} MB", f"sha256:{image.digest}", state)
-    results().print(table)
+    rows = [
+        [
+            image.tag, megabytes(image.compressed), f"sha256:{image.digest}",
+            "looked up" if all(layer.built.cached for layer in image.layers) else "built",
+        ]
+        for image in built
+    ]  # fmt: skip
+    print_table(("tag", "size", "digest", ""), rows)
     messages().print(f"layouts in {built[0].folder.parent}", markup=False)
 
 
+@image_group.command("audit")
+@project_option
+@json_option
+def audit_command(root: Path, as_json: bool) -> None:
+    """Say which packages of the images the Debian mirror has newer versions of, and which are security updates.
+
+    Exit code 4 when there is any, so that a nightly job notices.
+    """
+    from millcert.debian import read_lock
+    from millcert.debian.apt import find_archive, parse_wanted, resolve
+    from millcert.errors import LockError
+    from millcert.image.audit import audit
+
+    folder = root.resolve() / "lockfiles" / "debian"
+    wanted = parse_wanted((folder / "image.in").read_text(), "debian/image")
+    archives = [find_archive(suite, os.environ) for suite in wanted.suites]
+    with messages().status("asking the Debian mirror"):
+        found = audit(read_lock(folder / "image.lock").packages, resolve(wanted, archives, os.environ))
+    if as_json:
+        emit_json({"outdated": [item.as_dict() for item in found]})
+    elif found:
+        rows = [[i.name, i.locked or "-", i.newest or "-", "security" if i.security else ""] for i in found]
+        print_table(("package", "locked", "newest", ""), rows)
+    else:
+        results().print("every package is the newest that the mirror has")
+    if found:
+        raise LockError(
+            "the images' lock is behind the mirror",
+            packages=len(found), security=sum(item.security for item in found),
+            fix="run `millcert lock debian/image`, build the images again and commit the lock",
+        )  # fmt: skip
+
+
+for _command in (push_command, pull_command, verify_command, explain_command, diff_command):
+    image_group.add_command(_command)
 commands: list[click.Command] = [image_group]

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,22 @@ class Layout:
                 shutil.copyfile(path, temporary)
             temporary.replace(target)
         return Descriptor(media_type, digest, path.stat().st_size)
+
+    def add_chunks(self, chunks: Iterable[bytes], descriptor: Descriptor) -> None:
+        """Write a blob as it comes; DigestError, and nothing kept, where it is not the one described."""
+        target = self._path(descriptor.digest)
+        if target.is_file() and digest_of_file(target) == descriptor.digest:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{descriptor.digest}.{os.getpid()}")
+        try:
+            with temporary.open("wb") as stream:
+                stream.writelines(chunks)
+            if (found := digest_of_file(temporary)) != descriptor.digest:
+                raise DigestError("a blob is another one", expected=descriptor.digest, found=found)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def finish(self, images: Sequence[TaggedManifest]) -> None:
         """Write the index, which makes the images visible all at once, and drop blobs that no image has any more."""

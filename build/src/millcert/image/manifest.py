@@ -5,27 +5,32 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from millcert.model import Digest, canonical_json
+from millcert.model import Digest, canonical_json, parse_digest
 
 __all__ = [
     "CONFIG",
     "EMPTY",
+    "EMPTY_DIGEST",
     "INDEX",
     "LAYERS",
     "MANIFEST",
+    "NAME",
     "Descriptor",
     "ImageFacts",
     "artifact_manifest",
     "image_config",
     "image_index",
     "image_manifest",
+    "parts_of",
     "timestamp",
 ]
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+NAME = "millcert.name"  # the annotation with a manifest's file name, which its provenance is about
 EMPTY = "application/vnd.oci.empty.v1+json"
 LAYERS = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -132,6 +137,12 @@ def artifact_manifest(kind: str, content: Descriptor, subject: Descriptor, annot
             "annotations": dict(annotations),
         }
     )
+
+
+def parts_of(manifest: Mapping[str, Any]) -> list[Descriptor]:
+    """The blobs of an image, its config first; KeyError, TypeError or ConfigError where it is no manifest."""
+    parts = [manifest["config"], *manifest["layers"]]
+    return [Descriptor(part["mediaType"], parse_digest(part["digest"]), int(part["size"])) for part in parts]
 
 
 def image_index(manifests: Sequence[Mapping[str, object]]) -> bytes:

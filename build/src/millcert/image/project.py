@@ -18,7 +18,7 @@ from millcert.hermetic.derivation import Import, Material
 from millcert.hermetic.revision import Revision
 from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
 from millcert.image.layout import Layout, TaggedManifest
-from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, ImageFacts, image_config, image_manifest
+from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, NAME, ImageFacts, image_config, image_manifest
 from millcert.image.plan import (
     HEALTHCHECK,
     Compression,
@@ -175,9 +175,9 @@ class ImageProject:
             full = tag if compression == "gzip" else f"{tag}-{compression}"
             config = layout.add_bytes(image_config(facts, [(p.planned.name, p.diff_id) for p in parts]), CONFIG)
             blobs = [layout.add_file(part.blob, part.digest, LAYERS[compression]) for part in parts]
-            data = image_manifest(config, blobs, facts.labels())
-            descriptor = layout.add_bytes(data, MANIFEST)
             path = target / f"{name}{'' if compression == 'gzip' else f'.{compression}'}.manifest.json"
+            data = image_manifest(config, blobs, {**facts.labels(), NAME: path.name})
+            descriptor = layout.add_bytes(data, MANIFEST)
             place(path, data)
             packages = [package for part in parts for package in part.packages]
             sbom = image_sbom(self.project.targets.project, full, descriptor.digest, revision.time, packages)

@@ -34,7 +34,8 @@ def _depends(control: str) -> list[str]:
 
 
 def _reason(asked: str | None, needed: list[str]) -> str:
-    by = f"needed by {', '.join(needed)}" if needed else ""
+    more = f" and {len(needed) - 4} more" if len(needed) > 4 else ""
+    by = f"needed by {', '.join(needed[:4])}{more}" if needed else ""
     return asked or by or "asked for"
 
 

@@ -54,8 +54,10 @@ def load_recipe(path: Path) -> Recipe:
         recipe = _recipe(document)
     except FileNotFoundError:
         raise ConfigError("the project has no image recipe", file=path, fix="write one, or build wheels only") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError("image.toml is not what it should be", file=path, reason=error) from error
+    except (ValueError, SyntaxError) as error:
+        raise ConfigError(
+            "image.toml is not what it should be (TOML of a fixed shape)", file=path, reason=error
+        ) from error
     return recipe
 
 

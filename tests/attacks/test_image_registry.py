@@ -1,0 +1,281 @@
+"""Registries that lie, break off, refuse and forget: nothing is believed, and no tag points at half an image."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+from millcert.image.credentials import machine_credentials
+from millcert.image.errors import DigestError, ReferrerError, RegistryError
+from millcert.image.layout import Layout
+from millcert.image.reference import parse_reference
+from millcert.image.referrers import Artifact, artifacts_beside, check_artifacts
+from millcert.image.registry import Registry
+from millcert.image.session import RegistrySession
+from millcert.image.transfer import Pushed, pull, push
+
+from tests.support.registry import FaultyRegistry, Handler, faulty_registry
+from tests.support.signed_image import SignedImage, signed_image
+
+__all__ = ["signed_image"]
+
+REPOSITORY = "team/millsample"
+
+
+@pytest.fixture
+def registry() -> Iterator[FaultyRegistry]:
+    with faulty_registry() as running:
+        yield running
+
+
+def client(registry: FaultyRegistry) -> Registry:
+    """A client that does not wait between tries."""
+    reference = parse_reference(f"{registry.host}/{REPOSITORY}")
+    return Registry(reference, RegistrySession(lambda host: None, sleep=lambda _: None))
+
+
+def pushed(image: SignedImage, registry: FaultyRegistry) -> Pushed:
+    layout = Layout(image.layout)
+    return push(layout, layout.image(), artifacts_beside(image.manifest), client(registry), "nightly", lambda *_: None)
+
+
+# -- pushing
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+@pytest.mark.parametrize("call", [("POST", "/uploads/"), ("PATCH", "/uploads/"), ("PUT", "/manifests/sha256:")])
+def test_a_refusal_leaves_no_tag(status, call, registry, signed_image):
+    registry.always(*call, lambda handler: (handler.body(), handler.answer(status)))
+    with pytest.raises(RegistryError):
+        pushed(signed_image, registry)
+    assert registry.tags == {}
+
+
+def break_off(handler: Handler) -> None:
+    """Take half of what is sent, then drop the connection."""
+    upload = handler.path.rpartition("/")[2].partition("?")[0]
+    handler.registry.uploads[upload] += handler.rfile.read(int(handler.headers["Content-Length"]) // 2)
+    handler.drop()
+
+
+def test_an_upload_that_breaks_off_goes_on_where_it_stopped(registry, signed_image):
+    registry.once("PATCH", "/uploads/", break_off)
+    assert pushed(signed_image, registry).sent > 0
+    assert registry.tags == {"nightly": f"sha256:{signed_image.digest}"}
+    # the half that had arrived was asked about, not sent again
+    patches = [path for method, path in registry.log if method == "PATCH"]
+    assert ("GET", patches[0]) in registry.log
+    for digest, data in registry.blobs.items():
+        assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_an_upload_that_always_breaks_off_leaves_no_tag(registry, signed_image):
+    registry.always("PATCH", "/uploads/", Handler.drop)
+    with pytest.raises(RegistryError):
+        pushed(signed_image, registry)
+    assert registry.tags == {}
+
+
+def test_a_push_that_was_cut_off_continues_with_what_is_missing(registry, signed_image):
+    registry.once("PUT", "/manifests/sha256:", lambda handler: handler.answer(403))
+    with pytest.raises(RegistryError):
+        pushed(signed_image, registry)
+    assert pushed(signed_image, registry).sent == 0
+    assert registry.tags == {"nightly": f"sha256:{signed_image.digest}"}
+
+
+def other_digest(handler: Handler) -> None:
+    handler.body()
+    handler.answer(201, Docker_Content_Digest=f"sha256:{'0' * 64}")
+
+
+@pytest.mark.parametrize("path", ["/uploads/", "/manifests/sha256:"])
+def test_a_registry_that_stored_something_else_leaves_no_tag(path, registry, signed_image):
+    registry.always("PUT", path, other_digest)
+    with pytest.raises(DigestError):
+        pushed(signed_image, registry)
+    assert registry.tags == {}
+
+
+def test_a_registry_that_forgets_a_referrer_leaves_no_tag(registry, signed_image):
+    def forget(handler: Handler) -> None:
+        entries = handler.registry.referrers(handler.path.rpartition("/")[2])
+        kept = [entry for entry in entries if "sigstore" not in str(entry["artifactType"])]
+        handler.answer(200, json.dumps({"manifests": kept}).encode())
+
+    registry.always("GET", "/referrers/", forget)
+    with pytest.raises(RegistryError, match="does not list it") as caught:
+        pushed(signed_image, registry)
+    assert caught.value.evidence["lost"] == "signature"
+    assert registry.tags == {}
+
+
+def test_the_tag_moves_after_everything_else(registry, signed_image):
+    pushed(signed_image, registry)
+    assert registry.log[-1] == ("PUT", f"/v2/{REPOSITORY}/manifests/nightly")
+
+
+def test_an_altered_blob_is_never_sent(registry, signed_image):
+    layout = Layout(signed_image.layout)
+    layer = layout.json(layout.image().descriptor)["layers"][-1]
+    path = signed_image.layout / "blobs/sha256" / layer["digest"].removeprefix("sha256:")
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + b"!")
+    with pytest.raises(DigestError, match="was altered"):
+        pushed(signed_image, registry)
+    assert registry.tags == {}
+
+
+# -- pulling
+
+
+@pytest.fixture
+def full(registry: FaultyRegistry, signed_image: SignedImage) -> FaultyRegistry:
+    pushed(signed_image, registry)
+    return registry
+
+
+def test_another_manifest_than_the_one_asked_for_is_refused(full, signed_image):
+    other = b'{"schemaVersion":2,"layers":[],"config":{}}'
+    full.always("GET", f"/manifests/sha256:{signed_image.digest}", lambda handler: handler.answer(200, other))
+    with pytest.raises(DigestError, match="another manifest"):
+        pull(client(full), f"sha256:{signed_image.digest}")
+
+
+def test_a_digest_that_is_not_that_of_the_bytes_is_refused(full):
+    kind, data = full.manifests[full.tags["nightly"]]
+    full.always("GET", "/manifests/nightly", lambda handler: handler.answer(
+        200, data + b" ", Content_Type=kind, Docker_Content_Digest=full.tags["nightly"]))  # fmt: skip
+    with pytest.raises(DigestError, match="not that of its bytes"):
+        pull(client(full), "nightly")
+
+
+def test_an_endless_manifest_is_not_read_to_its_end(full):
+    full.always("GET", "/manifests/nightly", lambda handler: handler.answer(200, b" " * (5 << 20)))
+    with pytest.raises(RegistryError, match="too long"):
+        pull(client(full), "nightly")
+
+
+def layer_of(full: FaultyRegistry) -> tuple[str, bytes]:
+    manifest = json.loads(full.manifests[full.tags["nightly"]][1])
+    digest = manifest["layers"][1]["digest"]
+    return digest, full.blobs[digest]
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1] + b"!", lambda data: data + b"!"], ids=["altered", "longer"])
+def test_another_blob_than_the_one_asked_for_is_refused_and_not_kept(change, full, tmp_path):
+    digest, data = layer_of(full)
+    full.blobs[digest] = change(data)
+    with pytest.raises(DigestError):
+        pull(client(full), "nightly", tmp_path / "into")
+    assert not list(tmp_path.glob(f"into/**/*{digest.removeprefix('sha256:')}*"))
+    assert not list(tmp_path.glob("into/**/index.json"))
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(full, tmp_path):
+    digest, data = layer_of(full)
+
+    def half(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[: len(data) // 2])
+        handler.drop()
+
+    full.once("GET", f"/blobs/{digest}", half)
+    pulled = pull(client(full), "nightly", tmp_path / "into")
+    path = tmp_path / "into" / pulled.name.removesuffix(".manifest.json") / "blobs/sha256" / digest[7:]
+    assert path.read_bytes() == data
+
+
+# -- what refers to an image
+
+
+@pytest.mark.parametrize("kind", ["cyclonedx", "in-toto", "sigstore"])
+def test_a_lost_referrer_is_noticed(kind, full, signed_image):
+    for digest, (_, data) in list(full.manifests.items()):
+        if kind in json.loads(data).get("artifactType", ""):
+            del full.manifests[digest]
+    pulled = pull(client(full), "nightly")
+    with pytest.raises(ReferrerError, match="nothing of this kind"):
+        check_artifacts(pulled.artifacts, pulled.descriptor.digest)
+
+
+def test_a_referrer_about_another_image_is_refused(full, signed_image):
+    artifact = next(
+        data for _, data in full.manifests.values() if "sigstore" in json.loads(data).get("artifactType", "")
+    )
+    document = json.loads(artifact)
+    document["subject"]["digest"] = f"sha256:{'0' * 64}"
+    forged = json.dumps(document).encode()
+    digest = f"sha256:{hashlib.sha256(forged).hexdigest()}"
+    full.manifests[digest] = ("application/vnd.oci.image.manifest.v1+json", forged)
+    entry = {"digest": digest, "artifactType": document["artifactType"], "size": len(forged)}
+    full.always("GET", "/referrers/", lambda h: h.answer(200, json.dumps({"manifests": [entry]}).encode()))
+    with pytest.raises(ReferrerError, match="about another image"):
+        pull(client(full), "nightly")
+
+
+@pytest.mark.parametrize("kind", ["sbom", "provenance"])
+def test_an_sbom_or_provenance_of_another_image_is_refused(kind, signed_image):
+    artifacts = [
+        Artifact(a.kind, a.data.replace(signed_image.digest.encode(), b"0" * 64)) if a.kind == kind else a
+        for a in artifacts_beside(signed_image.manifest)
+    ]
+    with pytest.raises(ReferrerError, match=f"the {kind} is about another image"):
+        check_artifacts(artifacts, Layout(signed_image.layout).image().descriptor.digest)
+
+
+def test_garbage_in_place_of_a_list_of_referrers_is_a_typed_error(full):
+    full.always("GET", "/referrers/", lambda handler: handler.answer(200, b"<html>"))
+    with pytest.raises(RegistryError, match="not an index"):
+        pull(client(full), "nightly")
+
+
+# -- logging in
+
+
+def test_a_token_is_fetched_with_the_machines_credentials_and_sent_nowhere_else(full, tmp_path):
+    seen: list[str] = []
+
+    def guarded(handler: Handler) -> bool:
+        if handler.path.startswith("/token"):
+            seen.append(handler.headers["Authorization"])
+            handler.answer(200, b'{"token":"abc"}')
+            return True
+        if handler.headers.get("Authorization") == "Bearer abc":
+            return False
+        challenge = f'Bearer realm="http://{full.host}/token",service="s",scope="repository:{REPOSITORY}:pull"'
+        handler.answer(401, WWW_Authenticate=challenge)
+        return True
+
+    full.faults.append(guarded)
+    password = base64.b64encode(b"me:secret").decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {full.host: {"auth": password}}}))
+    credentials = machine_credentials({"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")})
+    reference = parse_reference(f"{full.host}/{REPOSITORY}")
+    pull(Registry(reference, RegistrySession(credentials)), "nightly")
+    assert seen == [f"Basic {password}"]
+    assert credentials("registry.example.org") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["wootz", "team/wootz:x", "https://a.example/b", "a.example/B", "a.example/b@sha256:12", "a.example/../b", ""],
+)
+def test_what_is_no_reference_is_refused(text):
+    from millcert.errors import UsageError
+
+    with pytest.raises(UsageError):
+        parse_reference(text)
+
+
+def test_only_this_machine_is_spoken_to_without_encryption():
+    assert parse_reference("127.0.0.1:5000/a").base.startswith("http://")
+    assert parse_reference("localhost/a").base.startswith("http://")
+    for host in ("registry.example.org", "127.0.0.1.example.org", "10.0.0.1:5000"):
+        assert parse_reference(f"{host}/a").base.startswith("https://")

@@ -1,0 +1,79 @@
+"""A signed image: a copy of a built one, its provenance signed by the test suite's own Sigstore."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from millcert.attest.image import image_provenance
+from millcert.cli import main
+from millcert.hermetic.revision import Revision
+from millcert.image.layout import Layout
+
+from tests.support.images import Gallery
+from tests.support.sigstore import Server, shared_server
+from tests.support.sigstore.bundle import draft_bundle
+from tests.support.sigstore.oidc import workflow_claims
+from tests.support.sigstore.scene import IDENTITY
+
+__all__ = ["SignedImage", "run_command", "signed_image"]
+
+
+@dataclass(frozen=True)
+class SignedImage:
+    """A layout with its files beside it, and the options that verify it."""
+
+    layout: Path
+    manifest: Path
+    digest: str
+    tag: str
+    options: tuple[str, ...]
+    server: Server
+
+    def sign(self, statement: bytes) -> bytes:
+        """A bundle by the honest builder."""
+        return draft_bundle(self.server.instance, statement, workflow_claims()).to_bytes()
+
+
+@pytest.fixture
+def signed_image(gallery: Gallery, tmp_path: Path) -> SignedImage:
+    server = shared_server()
+    built = gallery.cpu
+    folder = tmp_path / "dist"
+    layout = Path(shutil.copytree(built.folder, folder / "cpu", copy_function=_link))
+    manifest = folder / built.manifest.name
+    for source in (built.manifest, Path(f"{built.manifest}.cdx.json")):
+        shutil.copy(source, folder)
+    statement = image_provenance("millsample", built, Revision("a" * 40, 1795392000, False, (), ""), "urn:test")
+    Path(f"{manifest}.provenance.json").write_bytes(statement)
+    (tmp_path / "root.json").write_bytes(server.instance.trusted_root_json())
+    options = (
+        "--identity",
+        IDENTITY,
+        "--issuer",
+        server.instance.issuer.url,
+        "--trusted-root",
+        str(tmp_path / "root.json"),
+    )
+    image = SignedImage(layout, manifest, built.digest, Layout(layout).image().tag, options, server)
+    Path(f"{manifest}.sigstore.json").write_bytes(image.sign(statement))
+    return image
+
+
+def _link(source: str, target: str) -> str:
+    Path(target).hardlink_to(source)
+    return target
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, object]]:
+    """Run ``millcert image ... --json`` in this process: exit code and what it printed."""
+    capsys.readouterr()
+    try:
+        main(["image", *map(str, arguments), "--json"])
+        code = 0
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    return code, json.loads(capsys.readouterr().out)
