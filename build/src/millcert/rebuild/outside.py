@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["VARIATIONS", "Outside", "Variation", "Varied", "alone", "pairwise"]
+__all__ = ["OTHER_USER", "VARIATIONS", "Outside", "Variation", "Varied", "alone", "import_path", "pairwise"]
 
-_OTHER_USER = 12345
+OTHER_USER = 12345
 _ROOM = 6 << 30  # bytes that a rebuild's store and sources may need on the memory file system
 
 
@@ -26,7 +27,7 @@ class Outside:
     wrapper: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     umask: int = 0o022
-    user: int | None = None
+    user: tuple[str, ...] = ()
     processors: int | None = None
     jobs: int = 2
     reversed: bool = False
@@ -85,21 +86,38 @@ def _not_root() -> str:
     return "" if os.geteuid() == 0 else "only root may"
 
 
+def _other_users_python() -> str:
+    # through env, because setpriv itself may still run a program that only root may
+    candidates = (sys.executable, "/usr/bin/python3")
+    return next((found for found in candidates if _works([*_AS_OTHER, "env", found, "-c", _IMPORTS])), "")
+
+
 def _no_other_user() -> str:
     if reason := _not_root():
         return reason
-    probe = [*_AS_OTHER, sys.executable, "-c", "import millcert.cli, click"]
-    return "" if _works(probe) else "this interpreter or millcert lies where another user may not read"
+    return "" if _other_users_python() else "Python or millcert lies where another user may not read"
 
 
-_AS_OTHER = ("setpriv", "--reuid", str(_OTHER_USER), "--regid", str(_OTHER_USER), "--clear-groups")
+def _other_user(outside: Outside) -> Outside:
+    return replace(outside, user=_AS_OTHER, python=_other_users_python())
+
+
+_AS_OTHER = ("setpriv", "--reuid", str(OTHER_USER), "--regid", str(OTHER_USER), "--clear-groups")
+_IMPORTS = "import millcert.cli.build, millcert.attest.wheel, millcert.wheel.project, rpds"
 _OTHER_HOST = ("unshare", "--uts", "--", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
 
 
+def import_path() -> str:
+    """This process's import path for another Python, without this one's own standard library."""
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    own |= {str(Path(path) / "lib-dynload") for path in own}
+    return os.pathsep.join(path for path in sys.path if path and path not in own and not path.endswith(".zip"))
+
+
 def _works(command: Sequence[str]) -> bool:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     try:
-        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+        return subprocess.run(command, cwd="/", env=environment, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -108,7 +126,7 @@ def _other_python() -> str:
     for minor in (14, 13, 12, 11):
         found = shutil.which(f"python3.{minor}")
         other = minor != sys.version_info.minor
-        if found and other and _works([found, "-c", "import millcert.cli.build, millcert.attest.wheel, rpds"]):
+        if found and other and _works([found, "-c", _IMPORTS]):
             return found
     return ""
 
@@ -131,7 +149,7 @@ VARIATIONS: tuple[Variation, ...] = (
     Variation(
         "file order", "disk", "memory file system", lambda o: replace(o, parent=Path("/dev/shm")), _no_memory_disk
     ),
-    Variation("user", "this one", f"uid {_OTHER_USER}", lambda o: replace(o, user=_OTHER_USER), _no_other_user),
+    Variation("user", "this one", f"uid {OTHER_USER}", _other_user, _no_other_user),
     Variation("umask", "022", "077", lambda o: replace(o, umask=0o077)),
     Variation(
         "locale", "C.UTF-8", "tr_TR.ISO-8859-9", _environment(LANG="tr_TR.ISO-8859-9", LC_ALL="tr_TR.ISO-8859-9")

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from millcert.errors import BuildError, ConfigError
 from millcert.model import Digest, digest_of_file
-from millcert.rebuild.outside import Outside
+from millcert.rebuild.outside import OTHER_USER, Outside, import_path
 from millcert.store import Store
 from millcert.store.references import records, tree_or_none
 
@@ -66,8 +65,8 @@ def build_again(name: str, request: Request, outside: Outside, scratch: Path) ->
         "--store", str(store), "--store-from", str(lent), "--dist", str(dist), "--jobs", str(outside.jobs),
     ]  # fmt: skip
     environment = {key: os.environ[key] for key in _PASSED if key in os.environ}
-    environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONDONTWRITEBYTECODE": "1"}
-    if outside.user is not None:
+    environment |= {"PYTHONPATH": import_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+    if outside.user:
         environment["HOME"] = str(scratch)
     begun = time.monotonic()
     result = subprocess.run(
@@ -86,7 +85,7 @@ def _pin(count: int | None) -> None:
 
 
 def _as_user(outside: Outside, scratch: Path) -> Sequence[str]:
-    if outside.user is None:
+    if not outside.user:
         return ()
     scratch.chmod(0o755)
     for base, folders, files in os.walk(scratch):
@@ -94,8 +93,8 @@ def _as_user(outside: Outside, scratch: Path) -> Sequence[str]:
             folders.clear()  # lent: the owner of a hard link is the owner of the store's own file
             continue
         for name in [".", *files]:
-            os.chown(os.path.join(base, name), outside.user, outside.user, follow_symlinks=False)  # noqa: PTH118
-    return ("setpriv", "--reuid", str(outside.user), "--regid", str(outside.user), "--clear-groups")
+            os.chown(os.path.join(base, name), OTHER_USER, OTHER_USER, follow_symlinks=False)  # noqa: PTH118
+    return outside.user
 
 
 def _clone(request: Request, target: Path) -> None:
