@@ -29,10 +29,11 @@ LAYERS = {
         {"__main__"},
     ],
     "wootz": [
-        {"errors", "_build", "dtypes", "device"},
+        {"errors", "_build"},
         {"_core"},
+        {"dtypes", "device"},  # objects that the core makes
         {"backend"},
-        {"_tensor", "autograd", "ops", "random"},
+        {"_repr", "_tensor", "autograd", "ops", "random"},
         {"nn", "optim", "data", "serialize", "testing", "cuda"},
     ],
 }
@@ -50,12 +51,8 @@ PROGRAMS = (
     "millcert.hermetic.steps",
     "millcert.image.steps",
     "millcert.lock.pip_compile",
-)
-    "millcert.cli",
-    "millcert.__main__",
-    "millcert.hermetic.steps",
-    "millcert.image.steps",
-    "millcert.lock.pip_compile",
+    "millcert.sandbox.keeper",
+    "millcert.sandbox.probe",
 )
 
 

@@ -18,9 +18,12 @@ __all__ = ["main"]
 _COMMANDS = {
     "build": ("build", "Build the wheels of some variants hermetically"),
     "fetch": ("lock", "Bring every locked file into the store, each checked against its hash"),
-    "image": ("image", "Assemble, push, verify and explain the training images"),
     "guard": ("guard", "Find and prevent dependency confusion"),
+    "image": ("image", "Assemble, push, verify and explain the training images"),
+    "index": ("publish", "Look after a published index: yank, status, refresh"),
+    "keys": ("keys", "Hold the ceremonies of the index's keys: create, rotate, revoke, expire"),
     "lock": ("lock", "Resolve requirements to files and write them down by hash"),
+    "publish": ("publish", "Publish signed wheels to a static, signed index"),
     "rebuild": ("rebuild", "Build a wheel again from what its provenance names, and compare"),
     "repro": ("repro", "Build again from nothing elsewhere and compare every byte"),
     "sandbox": ("sandbox", "Look into the sandbox that builds run in"),
@@ -54,7 +57,8 @@ def _millcert() -> None:
 
     Exit codes: 0 done; 2 wrong usage; 3 wrong project files; 4 lock; 5 fetch; 6 hash mismatch; 7 store;
     8 disk full; 9 no sandbox; 10 build failed; 11 limit reached; 12 not reproducible; 13 unsafe archive;
-    14 verification refused; 15 dependency confusion; 16 publication refused; 130 interrupted.
+    14 verification refused; 15 dependency confusion; 16 publication refused; 17 not signed; 18 key refused;
+    19 ceremony refused; 130 interrupted.
     """
 
 
