@@ -99,6 +99,32 @@ def verify(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def build_images(session: nox.Session) -> None:
+    """Assemble the slim images of every variant, or of `-- cpu`, into dist/images/."""
+    millcert(session, "image", "build", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def publish(session: nox.Session) -> None:
+    """Publish signed wheels to a static, signed index: `-- --help` says what it needs."""
+    millcert(session, "publish", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def guard(session: nox.Session) -> None:
+    """Audit this repository for dependency confusion, then perform the attacks against pip, uv and millcert."""
+    millcert(session, "guard", "audit", "--no-machine", ".", purpose="tests")
+    run(session, "tests", "python", "-m", "tests.support.confusion")
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Run the pages that are programs, and check every link between pages."""
+    run(session, "tests", "python", "docs/architecture.py")
+    run(session, "tests", "python", "-m", "pytest", "-q", "tests/test_docs.py")
+
+
+@nox.session(venv_backend="none")
 def repro(session: nox.Session) -> None:
     """Build again elsewhere, from nothing, and compare every byte."""
     millcert(session, "repro", *session.posargs)
@@ -126,8 +152,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Print every benchmark, each as a ratio to its peer in the same run; `-- NAME` for one of benchmarks/."""
+    """Print every benchmark, each as a ratio to its peer in the same run; `-- NAME` for one."""
     install_wootz(session)
-    chosen = session.posargs or sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
-    for name in chosen:
-        run(session, "tests", "python", f"benchmarks/{name}.py")
+    known = {
+        path.stem: path for folder in ("framework/benchmarks", "benchmarks") for path in (ROOT / folder).glob("*.py")
+    }
+    for name in session.posargs or sorted(known):
+        run(session, "tests", "python", str(known[name]))
