@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -30,10 +31,10 @@ class Collected:
 def collect(store: Store, pinned: Iterable[Digest], since: float, *, dry_run: bool = False) -> Collected:
     """Keep the pinned blobs, the records used since a time (seconds) and what they need; remove everything else.
 
-    Nobody else may have the store open: StoreError. Stopped half-way it leaves a store that verifies, since records go
-    before what they need.
+    But for a dry run nobody else may have the store open: StoreError. Stopped half-way it leaves a store that
+    verifies, since records go before what they need.
     """
-    with store.alone():
+    with contextlib.nullcontext() if dry_run else store.alone():
         known = list(records(store))
         kept = [record for record in known if record.used >= since]
         roots = {digest for record in kept for digest in (record.tree, *record.needs)}
