@@ -85,8 +85,8 @@ def forward_h(ops: list[Op]) -> str:
 
 def _uses(op: Op, formula: str) -> tuple[set[str], set[str]]:
     """The names a rule needs by value, and those of which it needs only shape or type."""
-    meta = set(re.findall(r"\b(?:shape|dtype|strides|offset|metas)\((\w+)\)", formula))
-    names = set(re.findall(r"\b\w+\b", re.sub(r"\b(?:shape|dtype|strides|offset|metas)\(\w+\)", "", formula)))
+    meta = set(re.findall(r"\b(?:shape|dtype|strides|offset|device|metas)\((\w+)\)", formula))
+    names = set(re.findall(r"\b\w+\b", re.sub(r"\b(?:shape|dtype|strides|offset|device|metas)\(\w+\)", "", formula)))
     return names, meta
 
 
@@ -126,7 +126,7 @@ class _NodeWriter:
 
     def formula(self, text: str) -> str:
         text = re.sub(r"\bmetas\((\w+)\)", r"\1_meta_", text)
-        return re.sub(r"\b(shape|dtype|strides|offset)\((\w+)\)", r"\2_meta_.\1", text)
+        return re.sub(r"\b(shape|dtype|strides|offset|device)\((\w+)\)", r"\2_meta_.\1", text)
 
     def apply(self) -> str:
         out = ""

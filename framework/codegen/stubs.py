@@ -14,7 +14,7 @@ _PY = {
     "Tensor?[]": "Sequence[Tensor | None]", "int": "builtins.int", "int?": "builtins.int | None",
     "int[]": "builtins.int | Sequence[builtins.int]", "int[]?": "builtins.int | Sequence[builtins.int] | None",
     "float": "builtins.float", "float?": "builtins.float | None", "bool": "builtins.bool",
-    "dtype": "dtype", "dtype?": "dtype | None", "str": "str",
+    "dtype": "DType", "dtype?": "DType | None", "str": "str",
 }
 
 

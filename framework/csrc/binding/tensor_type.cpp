@@ -133,7 +133,7 @@ Py_hash_t hash(PyObject* self) {
 
 Tensor local(PyObject* self) {
   Tensor t = tensor_of(self);
-  return remote(t) ? call_backend("to_cpu", {t}).at(0) : t;
+  return remote(t) ? call_backend("to_device", {t, std::string("cpu")}).at(0) : t;
 }
 
 int truth(PyObject* self) {

@@ -67,16 +67,19 @@ void give_history(const Tensor& t, Edge e) {
   t->slot = e.slot;
 }
 
-// A view whose base was since written in place gets its history anew from the base's.
+// A stale view gets its history anew from its base's.
 void refresh(const Tensor& t) {
-  if (!t->base || t->epoch == t->base->epoch) return;
+  if (!t.stale()) return;
   Tensor base(t->base);
-  if (!base.requires_grad()) return;
+  t->epoch = base->epoch;
+  if (!base.requires_grad()) {
+    t->node = nullptr;
+    return;
+  }
   GradMode on(true);
   Tensor again = ops::as_strided(base, t.shape(), t.strides(), t->offset);
   t->node = again->node;
   t->slot = again->slot;
-  t->epoch = base->epoch;
 }
 
 }  // namespace
@@ -105,7 +108,8 @@ void set_history(const Tensor& t, const Ref<Node>& node, uint32_t slot) {
 
 void set_view(const Tensor& view, const Tensor& source) {
   if (!(view->storage == source->storage)) return;
-  view->base = source->base ? source->base : source.ref();
+  // A leaf that requires grad is where history begins, whatever it was itself cut from.
+  view->base = source->base && !source->requires_grad ? source->base : source.ref();
   view->epoch = view->base->epoch;
 }
 

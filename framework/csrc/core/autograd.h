@@ -19,8 +19,9 @@ struct Geometry {
   Dims shape, strides;
   int64_t offset = 0;
   DType dtype = DType::Float32;
+  Device device;
 };
-inline Geometry geometry(const Tensor& t) { return {t.shape(), t.strides(), t->offset, t.dtype()}; }
+inline Geometry geometry(const Tensor& t) { return {t.shape(), t.strides(), t->offset, t.dtype(), t.device()}; }
 
 // Where a gradient goes: output `slot` of a node, or a leaf.
 struct Edge {

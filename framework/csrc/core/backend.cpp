@@ -44,6 +44,11 @@ TensorList call_backend(const char* op, const BoxedList& arguments) {
   return backends[static_cast<int>(type)](type, op, arguments);
 }
 
+Tensor filled(const Tensor& near, const Dims& shape, DType dtype, double value) {
+  if (remote(near)) return call_backend("full", {near, shape, dtype, value}).at(0);
+  return value == 0 ? zeros(shape, dtype) : full(shape, dtype, value);
+}
+
 void store(const Tensor& t, const Tensor& value) {
   if (remote(t, value)) call_backend("assign", {t, value});
   else forward::assign(t, value);

@@ -41,6 +41,8 @@ template <size_t N> auto unbox(TensorList results) {
     return out;
   }
 }
+// A tensor of one value beside `near`.
+Tensor filled(const Tensor& near, const Dims& shape, DType dtype, double value);
 // Overwrites t with value (broadcast and cast), wherever they live; no history.
 void store(const Tensor& t, const Tensor& value);
 

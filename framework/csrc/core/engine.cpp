@@ -209,7 +209,7 @@ Tensor seed_for(const Tensor& root, const Tensor& given) {
   if (!given.defined()) {
     WOOTZ_CHECK(root.numel() == 1, ErrorKind::Gradient, "grad can be implicitly created only for scalar outputs, not for shape ",
           text(root.shape()));
-    return full(root.shape(), root.dtype(), 1);
+    return filled(root, root.shape(), root.dtype(), 1);
   }
   WOOTZ_CHECK(given.shape() == root.shape(), ErrorKind::Shape, "Mismatch in shape: grad_output has a shape of ",
         text(given.shape()), " and output has a shape of ", text(root.shape()));

@@ -56,8 +56,10 @@ class Tensor {
   bool is_contiguous() const { return p_->contiguous; }
   uint32_t version() const { return p_->storage->version.load(std::memory_order_relaxed); }
   void bump() const { p_->storage->version.fetch_add(1, std::memory_order_relaxed); }
-  bool requires_grad() const { return p_->node || p_->requires_grad; }
-  bool is_leaf() const { return !p_->node; }
+  // A view whose base was since written in place: its history is what the base's now says.
+  bool stale() const { return p_->base && p_->epoch != p_->base->epoch; }
+  bool requires_grad() const { return stale() ? p_->base->node || p_->base->requires_grad : p_->node || p_->requires_grad; }
+  bool is_leaf() const { return !(stale() ? p_->base->node : p_->node); }
   char* bytes() const { return p_->storage->data + p_->offset * static_cast<int64_t>(size_of(p_->dtype)); }
   template <class T> T* data() const { return reinterpret_cast<T*>(bytes()); }
   // No other tensor or handle sees this memory, so that it may be overwritten.

@@ -99,7 +99,7 @@ template <class T> WOOTZ_INLINE Vec<T> tanh(Vec<T> x) {
     small = x + x * z * (poly(z, p) / poly(z, q));
   }
   V large = V(1) - V(2) / (exp(a + a) + V(1));
-  return select<T>((a < V(0.625)) | (x != x), small, copysign(large, x));
+  return select<T>(x != x, x, copysign(select<T>(a < V(0.625), small, large), x));
 }
 
 template <class T> WOOTZ_INLINE Vec<T> sigmoid(Vec<T> x) { return Vec<T>(1) / (Vec<T>(1) + exp(-x)); }
@@ -146,6 +146,7 @@ template <class T> WOOTZ_INLINE Vec<T> sine(Vec<T> x, int shift) {
   V cos_r = V(1) - z * V(0.5) + z * z * poly(z, c);
   V y = select<T>((k & I(1)) != 0, cos_r, sin_r);
   y = select<T>((k & I(2)) != 0, -y, y);
+  if (shift == 0) y = select<T>(x == V(0), x, y);  // keeps the sign of zero
   bool any = false;
   V odd = select<T>(far | (x != x), V(1), V(0));
   for (int i = 0; i < V::size; ++i) any |= odd[i] != 0;

@@ -8,7 +8,8 @@
 namespace wootz::cpu::WOOTZ_ISA {
 namespace {
 
-constexpr int64_t kBlock = 2048, kRows = 256;
+constexpr int64_t kBlock = 2048, kRows = 16, kColumns = 256;
+constexpr int kLevels = 48;  // 2^48 blocks
 
 struct Sum {
   template <class T> static constexpr T identity() { return T(0); }
@@ -64,7 +65,7 @@ template <class F, class T> T block(const T* x, int64_t n) {
 // Joins block results pairwise like a binary counter: level l holds the join of 2^l blocks.
 template <class F, class T> T row(const T* x, int64_t n) {
   if (n <= kBlock) return block<F>(x, n);
-  T level[64];
+  T level[kLevels];
   uint64_t blocks = 0;
   for (int64_t i = 0; i < n; i += kBlock, ++blocks) {
     T r = block<F>(x + i, n - i < kBlock ? n - i : kBlock);
@@ -73,27 +74,34 @@ template <class F, class T> T row(const T* x, int64_t n) {
     level[l] = r;
   }
   T r = F::template identity<T>();
-  for (int l = 0; l < 64; ++l)
+  for (int l = 0; l < kLevels; ++l)
     if ((blocks >> l) & 1) r = F::join(level[l], r);
   return r;
 }
 
-template <class F, class T> void columns(const T* x, T* out, int64_t n, int64_t inner) {
-  T total[256], part[256];
-  for (int64_t c = 0; c < inner; c += 256) {
-    int64_t w = inner - c < 256 ? inner - c : 256;
-    for (int64_t i = 0; i < w; ++i) total[i] = F::template identity<T>();
-    for (int64_t r = 0; r < n; r += kRows) {
-      int64_t end = n - r < kRows ? n : r + kRows;
-      for (int64_t i = 0; i < w; ++i) part[i] = F::template identity<T>();
-      for (int64_t q = r; q < end; ++q) {
-        const T* p = x + q * inner + c;
-        for (int64_t i = 0; i < w; ++i) part[i] = F::join(part[i], p[i]);
-      }
-      for (int64_t i = 0; i < w; ++i) total[i] = F::join(total[i], part[i]);
-    }
-    for (int64_t i = 0; i < w; ++i) out[c + i] = total[i];
+// The same tree for up to `kColumns` columns at once.
+template <class F, class T> void column_block(const T* x, T* out, int64_t n, int64_t inner, int64_t w) {
+  T level[kLevels][kColumns], part[kColumns];
+  uint64_t blocks = 0;
+  for (int64_t r = 0; r < n; r += kRows, ++blocks) {
+    int64_t end = n - r < kRows ? n : r + kRows;
+    for (int64_t i = 0; i < w; ++i) part[i] = x[r * inner + i];
+    for (int64_t q = r + 1; q < end; ++q)
+      for (int64_t i = 0; i < w; ++i) part[i] = F::join(part[i], x[q * inner + i]);
+    int l = 0;
+    for (; (blocks >> l) & 1; ++l)
+      for (int64_t i = 0; i < w; ++i) part[i] = F::join(level[l][i], part[i]);
+    for (int64_t i = 0; i < w; ++i) level[l][i] = part[i];
   }
+  for (int64_t i = 0; i < w; ++i) out[i] = F::template identity<T>();
+  for (int l = 0; l < kLevels; ++l)
+    if ((blocks >> l) & 1)
+      for (int64_t i = 0; i < w; ++i) out[i] = F::join(level[l][i], out[i]);
+}
+
+template <class F, class T> void columns(const T* x, T* out, int64_t n, int64_t inner) {
+  for (int64_t c = 0; c < inner; c += kColumns)
+    column_block<F>(x + c, out + c, n, inner, inner - c < kColumns ? inner - c : kColumns);
 }
 
 template <class F, class T>

@@ -1,5 +1,6 @@
 #include "ops/rules.h"
 
+#include "core/backend.h"
 #include "forward.h"
 
 namespace wootz::rules {
@@ -28,7 +29,7 @@ Tensor outer_sum(const Tensor& a, const Tensor& b) { return matmul(transpose(row
 }  // namespace
 
 Tensor scaled(const Tensor& grad, double factor) { return factor == 1 ? grad : grad * factor; }
-Tensor zero(const Tensor& grad) { return zeros(grad.shape(), grad.dtype()); }
+Tensor blank(const Tensor& grad, const Dims& shape) { return filled(grad, shape, grad.dtype(), 0); }
 
 Tensor pow_self(const Tensor& grad, const Tensor& self, const Tensor& exponent) {
   Tensor slope = grad * (exponent * pow(self, exponent - number(1)));
@@ -215,7 +216,7 @@ Tensor cross_entropy_logits(const Tensor& grad, const Tensor& self, const Tensor
 
 Tensor cross_entropy_scale(const Tensor& grad, const Tensor& self, const Tensor& target, int64_t ignore_index,
                            double label_smoothing) {
-  Tensor one = full({target.numel()}, self.dtype(), 1);
+  Tensor one = filled(self, {target.numel()}, self.dtype(), 1);
   Tensor slope = cross_entropy_backward(self, target, one, ignore_index, label_smoothing);
   return ops::sum(grad * slope, Dims{-1}, false, std::nullopt);
 }

@@ -23,7 +23,9 @@ namespace rules {
 using OptionalDims = std::optional<Dims>;
 
 Tensor scaled(const Tensor& grad, double factor);
-Tensor zero(const Tensor& grad);
+// Zeros beside the gradient and of its type, in its or another shape.
+Tensor blank(const Tensor& grad, const Dims& shape);
+inline Tensor zero(const Tensor& grad) { return blank(grad, grad.shape()); }
 Tensor pow_self(const Tensor& grad, const Tensor& self, const Tensor& exponent);
 Tensor pow_exponent(const Tensor& grad, const Tensor& self, const Tensor& exponent, const Tensor& result);
 // grad where `wins`, half of it where both are equal.

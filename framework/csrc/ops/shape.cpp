@@ -1,6 +1,7 @@
 // Views and the ops that move elements about.
 #include <cstring>
 
+#include "core/backend.h"
 #include "core/parallel.h"
 #include "forward.h"
 #include "ops/rules.h"
@@ -237,13 +238,15 @@ Tensor diagonal(const Tensor& self, int64_t offset, int64_t dim1, int64_t dim2) 
   int64_t start = self->offset;
   if (n > 0) start += offset < 0 ? -offset * strides[a] : offset * strides[b];
   int64_t step = strides[a] + strides[b];
-  for (int d : {std::max(a, b), std::min(a, b)}) {
-    shape.erase(d);
-    strides.erase(d);
+  Dims kept, kept_strides;
+  for (int d = 0; d < self.dim(); ++d) {
+    if (d == a || d == b) continue;
+    kept.push(shape[d]);
+    kept_strides.push(strides[d]);
   }
-  shape.push(n);
-  strides.push(step);
-  return raw_view(self, shape, strides, start);
+  kept.push(n);
+  kept_strides.push(step);
+  return raw_view(self, kept, kept_strides, start);
 }
 
 Tensor unfold(const Tensor& self, int64_t dimension, int64_t size, int64_t step) {
@@ -294,6 +297,10 @@ Tensor cast(const Tensor& self, DType dtype) {
   Tensor out = empty(self.shape(), dtype);
   assign(out, self);
   return out;
+}
+
+Tensor to_device(const Tensor& self, const std::string& device) {
+  return device == "cpu" ? clone(self) : call_backend("to_device", {self, device}).at(0);
 }
 
 Tensor copy(const Tensor& self, const Tensor& src) {

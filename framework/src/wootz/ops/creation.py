@@ -165,7 +165,7 @@ def tensor(
         made = data.detach().clone() if dtype is None else _core.cast(data.detach(), dtype)
     else:
         array = _array(data, dtype)
-        made = _core.from_buffer(np.ascontiguousarray(array)).view(array.shape)
+        made = _core.from_buffer(np.ascontiguousarray(array)).view(array.shape).detach()
     return place(made, device, requires_grad)
 
 
