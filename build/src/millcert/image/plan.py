@@ -36,7 +36,7 @@ _FILES = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n",
 }  # fmt: skip
 _LINKS = {"usr/bin/python": "python3.11", "usr/bin/python3": "python3.11"}
-_FOLDERS = {"tmp": (0o1777, 0), "var/tmp": (0o1777, 0), "work": (0o755, _NOBODY)}
+_FOLDERS = {"tmp": (0o1777, 0), "usr/sbin": (0o755, 0), "var/tmp": (0o1777, 0), "work": (0o755, _NOBODY)}
 _CERTIFICATES = {"etc/ssl/certs/ca-certificates.crt": "usr/share/ca-certificates/mozilla/*.crt"}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from packaging.utils import parse_wheel_filename
@@ -17,7 +18,7 @@ from millcert.hermetic.build import Builder, Built, Observer
 from millcert.hermetic.derivation import Import, Material
 from millcert.hermetic.revision import Revision
 from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
-from millcert.image.layout import Layout, TaggedManifest
+from millcert.image.layout import Layout, TaggedManifest, link_or_copy
 from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, NAME, ImageFacts, image_config, image_manifest
 from millcert.image.plan import (
     HEALTHCHECK,
@@ -30,7 +31,7 @@ from millcert.image.plan import (
     site_packages,
 )
 from millcert.image.reasons import debian_reasons, wheel_reasons
-from millcert.image.recipe import Recipe, load_recipe
+from millcert.image.recipe import LayerKind, Recipe, load_recipe
 from millcert.image.sbom import Packaged, image_sbom
 from millcert.image.unpack import unpack_package
 from millcert.model import Digest
@@ -188,6 +189,8 @@ class ImageProject:
                     path, (*image.base, *image.wheels, *image.cupy, *image.cuda, image.project),
                 )
             )  # fmt: skip
+        if "gzip" in layers:
+            _lay_down(target / f"{name}.layers", layers["gzip"])
         layout.finish([TaggedManifest(i.tag, layout.add_bytes(i.manifest.read_bytes(), MANIFEST)) for i in found])
         return found
 
@@ -233,6 +236,15 @@ def _layer(
 def _bare(owner: str) -> str:
     """The project of a ``.dist-info`` folder; a Debian package's name is itself."""
     return normalize(owner.partition("-")[0]) if owner.endswith(".dist-info") else owner
+
+
+def _lay_down(folder: Path, layers: Sequence[BuiltLayer]) -> None:
+    """Layers under names that the Dockerfile knows, numbered by their kind."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for layer in layers:
+        number = get_args(LayerKind).index(layer.planned.kind) + 1
+        link_or_copy(layer.blob, folder / f"{number}-{layer.planned.name}.tar.gz")
 
 
 def _refuse_difference(layers: Mapping[Compression, Sequence[BuiltLayer]]) -> None:

@@ -103,7 +103,7 @@ def _content(data: bytes, descriptor: Descriptor, digest: Digest) -> Descriptor:
 
 
 def check_artifacts(artifacts: Iterable[Artifact], digest: Digest, wanted: Sequence[Kind] = ALL_KINDS) -> None:
-    """That every wanted kind is there, and that SBOMs and provenance are about this very image; ReferrerError if not."""
+    """That all wanted kinds are there, SBOM and provenance about this very image; ReferrerError if not."""
     kinds: dict[Kind, list[Artifact]] = {"sbom": [], "provenance": [], "signature": []}
     for artifact in artifacts:
         kinds[artifact.kind].append(artifact)
