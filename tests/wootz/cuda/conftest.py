@@ -1,5 +1,4 @@
 import pytest
-
 from tests.wootz.cuda.emulator import Emulator, compiler
 
 

@@ -1,11 +1,12 @@
 // CUDA's index variables, barriers and warp shuffles on one host thread, so that kernels run without a GPU.
 //
 // Every thread of a block is a fiber. They run one after another, in index order or reversed, and switch only at
-// barriers and shuffles, so a result that depends on the order betrays a missing barrier. A barrier that not all
-// threads reach, undefined on a GPU, is an error here.
+// barriers and shuffles; each warp runs as far ahead of the others as barriers allow. So a result that depends on the
+// order betrays a missing barrier. A barrier that not all threads reach, undefined on a GPU, is an error here.
 #pragma once
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -105,20 +106,24 @@ inline void release(std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < to; ++i) block.fibers[i].state = State::ready;
 }
 
-// After every fiber has stopped: lets whole warps and the whole block past their barriers, or reports divergence.
+// Runs one warp as far as it gets without the others: through its shuffles, up to a barrier of the block.
+inline void run_warp(std::size_t from, std::size_t to, bool reversed) {
+  for (;;) {
+    for (std::size_t k = from; k < to; ++k) {
+      const std::size_t i = reversed ? from + to - 1 - k : k;
+      if (block.fibers[i].state == State::ready) resume(i);
+    }
+    if (to - from < warp_lanes || !all(from, to, State::at_warp_barrier)) return;
+    release(from, to);
+  }
+}
+
+// After every warp has stopped: whether the block is past its barrier and goes on. Divergence is an error.
 inline bool advance(std::size_t threads) {
   if (all(0, threads, State::done)) return false;
-  if (all(0, threads, State::at_block_barrier)) {
-    release(0, threads);
-    return true;
-  }
-  bool moved = false;
-  for (std::size_t w = 0; w + warp_lanes <= threads; w += warp_lanes) {
-    if (!all(w, w + warp_lanes, State::at_warp_barrier)) continue;
-    release(w, w + warp_lanes);
-    moved = true;
-  }
-  if (!moved) throw std::runtime_error("divergence: some threads wait at a barrier that others do not reach");
+  if (!all(0, threads, State::at_block_barrier))
+    throw std::runtime_error("divergence: some threads wait at a barrier that others do not reach");
+  release(0, threads);
   return true;
 }
 
@@ -131,10 +136,11 @@ inline void run_block(bool reversed) {
     block.fibers[i].index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
     prepare(block.fibers[i]);
   }
+  const std::size_t count = block.warps.size();
   do {
-    for (std::size_t k = 0; k < threads; ++k) {
-      const std::size_t i = reversed ? threads - 1 - k : k;
-      if (block.fibers[i].state == State::ready) resume(i);
+    for (std::size_t k = 0; k < count; ++k) {
+      const std::size_t w = reversed ? count - 1 - k : k;
+      run_warp(w * warp_lanes, std::min(threads, (w + 1) * warp_lanes), reversed);
     }
   } while (advance(threads));
 }

@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from tests.wootz.cuda.emulator import SOURCE
 
 CONFIGURATION = tomllib.loads((SOURCE.parents[1] / "native.toml").read_text())["cuda"]

@@ -6,10 +6,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.wootz.cuda.emulator import compiler
+
 from wootz.backend import Build, Driver, Gpu, Machine, judge, probe
 from wootz.backend.diagnosis import VARIANTS, runs
-
-from tests.wootz.cuda.emulator import compiler
 
 ROOT = Path(__file__).parents[3]
 GIB = 2**30

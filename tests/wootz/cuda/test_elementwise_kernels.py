@@ -4,9 +4,9 @@ from math import erf
 
 import numpy as np
 import pytest
-from wootz.backend import geometry
-
 from tests.wootz.cuda.emulator import DTYPES, Out, aligned
+
+from wootz.backend import geometry
 
 verf = np.vectorize(erf, otypes=[float])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wootz.backend import geometry
 from wootz.backend.geometry import GeometryError, Operand, elementwise, flat, norm_parameters, reduction, rows, slots
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz import _core, cuda
 from wootz.backend import Build, Machine, NullBackend, geometry, judge, probe

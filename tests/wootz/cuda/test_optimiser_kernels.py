@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from wootz.backend import geometry
-
 from tests.wootz.cuda.emulator import Out
 from tests.wootz.cuda.test_elementwise_kernels import family, values
 from tests.wootz.cuda.test_row_kernels import near
+
+from wootz.backend import geometry
 
 COUNTS = [1, 5, 4096, 4097, 64]
 

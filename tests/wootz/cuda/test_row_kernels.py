@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import wootz
-from wootz.backend import geometry
-
 from tests.wootz.cuda.emulator import DTYPES, Out
 from tests.wootz.cuda.test_elementwise_kernels import TOLERANCE, compute, family, values
+
+import wootz
+from wootz.backend import geometry
 
 FOLDS = {"sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min}
 # Short rows (a warp each), rows of no whole packs, long ones (a block each), more rows than one block takes.
@@ -128,6 +128,14 @@ def test_softmax_of_masked_and_faulty_rows(emulator):
         (y,) = emulator.run("softmax_f32_f32", plan, wide, out, plan.plan)
         with np.errstate(invalid="ignore"):
             np.testing.assert_allclose(y, softmax(wide.astype("f8")), 1e-6)
+
+
+def test_a_barrier_that_not_all_threads_reach_is_an_error(emulator):
+    x, out = np.ones((1, 128), "f4"), np.zeros((1, 128), "f4")
+    plan = rows_of(out, x)
+    two_rows_a_block = geometry.Launch((1, 1, 1), (64, 2, 1))  # the second row's threads have nothing to do
+    with pytest.raises(RuntimeError, match="divergence"):
+        emulator.launch("softmax_f32_f32", two_rows_a_block, x, out, plan.plan)
 
 
 def cross_entropy(x, labels, ignore, smoothing):
