@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from millcert.errors import ConfigError, ConfusionError, LockError
 from millcert.index import AbsentError
+from millcert.lock import read_lock
 from millcert.lock.assembly import assemble
 from millcert.lock.namespaces import parse_namespaces
 from millcert.lock.relock import Upgrade
@@ -310,3 +311,20 @@ def test_pip_refuses_a_lock_whose_hash_was_changed(project: LockProject, tmp_pat
     assert "HASHES" in result.stderr
     with pytest.raises(LockError, match="not what its requirements"):
         project.lock(check=True)
+
+
+@pytest.mark.parametrize(("name", "index"), [("wootz", "pypi"), ("w00tz", "pypi"), ("millcert-tools", "pypi")])
+def test_a_lock_poisoned_in_name_hash_and_index_is_refused_wherever_it_is_read(
+    tmp_path: Path, name: str, index: str
+) -> None:
+    folder = tmp_path / "lockfiles"
+    (folder / "toolchain").mkdir(parents=True)
+    real = Path(__file__).parents[2] / "lockfiles" / "namespaces.toml"
+    (folder / "namespaces.toml").write_bytes(real.read_bytes())
+    file = f"{name.replace('-', '_')}-9.0-py3-none-any.whl"
+    lock = folder / "toolchain" / "any.txt"
+    lock.write_text(
+        f"{name}==9.0 \\\n    --hash=sha256:{'a' * 64}\n    # index: {index}\n    # file: {'a' * 64} 100 {file}\n"
+    )
+    with pytest.raises(ConfusionError):
+        read_lock(lock)

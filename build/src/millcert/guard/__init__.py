@@ -9,7 +9,6 @@ from millcert.guard.policy import (
     NameAbsentError,
     Presence,
     ResolverPolicy,
-    imitated,
 )
 from millcert.guard.scene import Scene
 
@@ -26,5 +25,4 @@ __all__ = [
     "Scene",
     "Severity",
     "audit",
-    "imitated",
 ]

@@ -14,7 +14,7 @@ from enum import Enum
 from millcert.errors import ConfusionError
 from millcert.lock.namespaces import Namespaces
 from millcert.model import Digest
-from millcert.names import NormalizedName, look_alike_key
+from millcert.names import NormalizedName
 
 __all__ = [
     "Answer",
@@ -23,7 +23,6 @@ __all__ = [
     "NameAbsentError",
     "Presence",
     "ResolverPolicy",
-    "imitated",
 ]
 
 
@@ -78,11 +77,6 @@ class ResolverPolicy:
 
     def home(self, name: NormalizedName) -> str:
         """The one index of a name; ConfusionError where a reader could take the name for an owned one."""
-        if (original := imitated(self.namespaces, name)) is not None:
-            raise ConfusionError(
-                "a name that looks like one of ours", found=name, expected=original,
-                fix="correct the name, or remove the requirement that brings it in",
-            )  # fmt: skip
         return self.namespaces.index_of(name)
 
     def decide(self, name: NormalizedName, answers: Mapping[str, Answer]) -> Decision:
@@ -139,21 +133,3 @@ class ResolverPolicy:
                 expected=", ".join(sorted(locked)[:4]) or "no file of this name",
                 fix="do not relock before you know why: released files do not change",
             )  # fmt: skip
-
-
-def imitated(namespaces: Namespaces, name: NormalizedName) -> str | None:
-    """The owned name, or prefix, that an unowned name could be taken for; None for every other name.
-
-    Prefixes are compared up to their last dash: ``w00tz-cuda`` imitates ``wootz-``, ``wootzcuda`` names nothing.
-    """
-    if name in namespaces.owned or any(name.startswith(prefix) for prefix in namespaces.prefixes):
-        return None
-    key = look_alike_key(name)
-    for own in namespaces.owned:
-        if look_alike_key(own) == key:
-            return own
-    folded = "-".join(look_alike_key(part) for part in name.split("-"))
-    for prefix in namespaces.prefixes:
-        if folded.startswith("-".join(look_alike_key(part) for part in prefix[:-1].split("-")) + "-"):
-            return prefix
-    return None

@@ -23,6 +23,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from millcert.errors import ConfigError, LockError
+from millcert.lock.namespaces import read_namespaces
 from millcert.model import Digest, parse_digest
 from millcert.names import NormalizedName, normalize
 
@@ -72,12 +73,21 @@ class Lock:
 
 
 def read_lock(path: Path) -> Lock:
-    """Read and check a lock; LockError where it is missing or holds something that must never be locked."""
+    """Read and check a lock; LockError where it is missing or holds something that must never be locked.
+
+    Where the folder of locks has a ``namespaces.toml``, every name is held against it: a lock that takes an owned name
+    from a stranger's index is a ConfusionError wherever it is used, whoever wrote it.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise LockError("there is no such lock", file=path, fix="run `millcert lock`") from None
-    return parse_lock(data, path)
+    lock = parse_lock(data, path)
+    if (names := path.parent.parent / "namespaces.toml").is_file():
+        namespaces = read_namespaces(names)
+        for pin in lock.pins:
+            namespaces.check_origin(pin.name, pin.index)
+    return lock
 
 
 def parse_lock(data: bytes, path: Path) -> Lock:

@@ -30,10 +30,26 @@ class Namespaces:
         for prefix, index in self.prefixes.items():
             if name.startswith(prefix):
                 return index
-        for own in self.owned:
-            if look_alike_key(own) == look_alike_key(name):
-                raise ConfusionError("a name that looks like one of ours", found=name, expected=own)
+        if (original := self.imitated(name)) is not None:
+            raise ConfusionError(
+                "a name that looks like one of ours", found=name, expected=original,
+                fix="correct the name, or remove the requirement that brings it in",
+            )  # fmt: skip
         return self.upstream
+
+    def imitated(self, name: NormalizedName) -> str | None:
+        """The owned name, or prefix, that an unowned name could be taken for; None for every other name.
+
+        Prefixes are compared up to their last dash: ``w00tz-cuda`` imitates ``wootz-``, ``wootzcuda`` names nothing.
+        """
+        if name in self.owned or any(name.startswith(prefix) for prefix in self.prefixes):
+            return None
+        key = look_alike_key(name)
+        for own in self.owned:
+            if look_alike_key(own) == key:
+                return own
+        folded = _folded(name)
+        return next((prefix for prefix in self.prefixes if folded.startswith(f"{_folded(prefix[:-1])}-")), None)
 
     def check_origin(self, name: NormalizedName, found: str) -> None:
         """ConfusionError where a name was taken from an index that it does not belong to."""
@@ -44,6 +60,10 @@ class Namespaces:
                 name=name, expected=expected, found=found,
                 fix="remove the requirement that brings it in, or correct lockfiles/namespaces.toml",
             )  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    return "-".join(look_alike_key(part) for part in name.split("-"))
 
 
 def read_namespaces(path: Path) -> Namespaces:

@@ -10,7 +10,6 @@ from packaging.version import InvalidVersion, Version
 from millcert.guard.address import Address
 from millcert.guard.facts import Entry, Kind
 from millcert.guard.finding import Finding, Severity
-from millcert.guard.policy import imitated
 from millcert.guard.rules.rule import Rule
 from millcert.guard.scene import Scene
 
@@ -35,7 +34,7 @@ def _unpinned(rule: Rule, scene: Scene) -> Iterator[Finding]:
 
 def _elsewhere(rule: Rule, scene: Scene) -> Iterator[Finding]:
     for _, entry in scene.entries(*Kind):
-        if imitated(scene.namespaces, entry.name):
+        if scene.namespaces.imitated(entry.name):
             continue
         home = scene.namespaces.index_of(entry.name)
         if (found := _foreign_origin(scene, entry, home)) is not None:
@@ -85,7 +84,7 @@ def _unknown_origin(rule: Rule, scene: Scene) -> Iterator[Finding]:
 
 def _look_alike(rule: Rule, scene: Scene) -> Iterator[Finding]:
     for _, entry in scene.entries(*Kind):
-        if (original := imitated(scene.namespaces, entry.name)) is not None:
+        if (original := scene.namespaces.imitated(entry.name)) is not None:
             yield rule.finding(
                 f"{entry.name} looks like {original}, which is another project", entry.place,
                 name=entry.name, expected=original,
