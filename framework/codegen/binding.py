@@ -9,10 +9,20 @@ __all__ = ["bindings_inc", "methods_inc"]
 
 _NOTE = "// Generated from the op table; edit ops/*.toml instead.\n"
 _READ = {
-    "Tensor": "tensor_or_scalar", "Tensor?": "optional_tensor", "Tensor[]": "tensor_list",
-    "Tensor?[]": "optional_tensor_list", "int": "integer", "int?": "optional_integer", "int[]": "dims",
-    "int[]?": "optional_dims", "float": "number", "float?": "optional_number", "bool": "boolean", "dtype": "dtype",
-    "dtype?": "optional_dtype", "str": "string",
+    "Tensor": "tensor_or_scalar",
+    "Tensor?": "optional_tensor",
+    "Tensor[]": "tensor_list",
+    "Tensor?[]": "optional_tensor_list",
+    "int": "integer",
+    "int?": "optional_integer",
+    "int[]": "dims",
+    "int[]?": "optional_dims",
+    "float": "number",
+    "float?": "optional_number",
+    "bool": "boolean",
+    "dtype": "dtype",
+    "dtype?": "optional_dtype",
+    "str": "string",
 }
 
 
@@ -44,7 +54,7 @@ def _function(op: Op, suffix: str = "") -> str:
         f'{{"{p.name}", {str(p.default is None).lower()}, {str(p.keyword_only).lower()}}}' for p in op.params
     )
     gather = next((i for i, p in enumerate(op.params) if p.type == "int[]"), -1) if op.varargs else -1
-    out += f"}};\nconst Function {name}_function{{\"{name}\", {name}_params, {len(op.params)}, {gather}}};\n"
+    out += f'}};\nconst Function {name}_function{{"{name}", {name}_params, {len(op.params)}, {gather}}};\n'
     locals_ = "".join(f"    {value_type(p)} {p.name} = {_argument(p, i, i == 0)};\n" for i, p in enumerate(op.params))
     work = " || ".join(f"large({p.name})" for p in op.tensors) or "false"
     out += (

@@ -9,10 +9,20 @@ from table import Op, Param
 __all__ = ["autograd_inc", "forward_h", "kernels_inc", "ops_h", "value_type"]
 
 _CPP = {
-    "Tensor": "const Tensor&", "Tensor?": "const Tensor&", "Tensor[]": "const TensorList&",
-    "Tensor?[]": "const TensorList&", "int": "int64_t", "int?": "std::optional<int64_t>", "int[]": "const Dims&",
-    "int[]?": "const std::optional<Dims>&", "float": "double", "float?": "std::optional<double>", "bool": "bool",
-    "dtype": "DType", "dtype?": "std::optional<DType>", "str": "const std::string&",
+    "Tensor": "const Tensor&",
+    "Tensor?": "const Tensor&",
+    "Tensor[]": "const TensorList&",
+    "Tensor?[]": "const TensorList&",
+    "int": "int64_t",
+    "int?": "std::optional<int64_t>",
+    "int[]": "const Dims&",
+    "int[]?": "const std::optional<Dims>&",
+    "float": "double",
+    "float?": "std::optional<double>",
+    "bool": "bool",
+    "dtype": "DType",
+    "dtype?": "std::optional<DType>",
+    "str": "const std::string&",
 }
 _NOTE = "// Generated from the op table; edit ops/*.toml instead.\n"
 
@@ -63,12 +73,15 @@ def ops_h(ops: list[Op]) -> str:
 
 def _pointwise_forward(op: Op) -> str:
     scalars = [p.name for p in op.params if not p.is_tensor]
-    params = f"const double params[] = {{{', '.join(f'static_cast<double>({s})' for s in scalars)}}};\n  " if scalars else ""
+    params = (
+        f"const double params[] = {{{', '.join(f'static_cast<double>({s})' for s in scalars)}}};\n  " if scalars else ""
+    )
     inputs = ", ".join(f"&{p.name}" for p in op.tensors)
     rule = {"same": "Same", "float": "Float", "bool": "Bool"}[op.returns]
     return (
         f"inline Tensor {op.name}({_declare(op)}, const Tensor& out = Tensor()) {{\n  {params}"
-        f"static constexpr PointOp op{{\"{op.name}\", cpu::Op::{op.kernel}, ResultRule::{rule}, {str(op.masked).lower()}}};\n"
+        f'static constexpr PointOp op{{"{op.name}", cpu::Op::{op.kernel}, '
+        f"ResultRule::{rule}, {str(op.masked).lower()}}};\n"
         f"  const Tensor* inputs[] = {{{inputs}}};\n"
         f"  return pointwise(op, inputs, {len(op.tensors)}, {'params' if scalars else 'nullptr'}, out);\n}}\n"
     )
@@ -119,7 +132,8 @@ class _NodeWriter:
             is_list = name in self.ids and self.ids[name].is_list
             out += f"  {'std::vector<Saved>' if is_list else 'Saved'} {name}_;\n"
         for name in sorted(self.metas):
-            out += f"  {'std::vector<Geometry>' if self.ids.get(name) and self.ids[name].is_list else 'Geometry'} {name}_meta_;\n"
+            is_list = name in self.ids and self.ids[name].is_list
+            out += f"  {'std::vector<Geometry>' if is_list else 'Geometry'} {name}_meta_;\n"
         for name in sorted(self.plain):
             out += f"  {value_type(self.ids[name])} {name};\n"
         return out
@@ -157,7 +171,7 @@ class _NodeWriter:
     def node(self) -> str:
         base = "ListNode" if self.has_list else f"FixedNode<{len(self.rules)}>"
         out = f"struct {self.op.name}_node final : {base} {{\n{self.fields()}"
-        out += f"  const char* name() const override {{ return \"{self.op.name}\"; }}\n"
+        out += f'  const char* name() const override {{ return "{self.op.name}"; }}\n'
         out += f"  void apply(const Tensor* grads, Tensor* out) override {{\n{self.apply()}  }}\n"
         if self.values:
             out += f"  void release_saved() override {{\n{self.release()}  }}\n"
@@ -171,7 +185,9 @@ class _NodeWriter:
         out = f"    node->resize({fixed} + {listed}.size());\n"
         for i, (p, _) in enumerate(self.rules[:-1]):
             out += f"    node->edges[{i}] = edge_of({p.name});\n"
-        return out + f"    for (size_t k = 0; k < {listed}.size(); ++k) node->edges[{fixed} + k] = edge_of({listed}[k]);\n"
+        return (
+            out + f"    for (size_t k = 0; k < {listed}.size(); ++k) node->edges[{fixed} + k] = edge_of({listed}[k]);\n"
+        )
 
     def fill(self) -> str:
         out = ""
@@ -205,7 +221,7 @@ def _recording_op(op: Op) -> str:
     else:
         tensors = ", ".join(p.name for p in op.tensors)
         out += f"  {_returns(op)} result = remote({tensors})\n"
-        out += f"      ? unbox<{len(op.results)}>(call_backend(\"{op.name}\", {{{_names(op)}}}))\n      : {local};\n"
+        out += f'      ? unbox<{len(op.results)}>(call_backend("{op.name}", {{{_names(op)}}}))\n      : {local};\n'
     return out + _record(op) + "  return result;\n}\n"
 
 
@@ -236,7 +252,7 @@ def _inplace_op(op: Op) -> str:
     elif op.pointwise:
         direct = f"if (!remote({tensors})) forward::{op.name}(self{rest}, self);\n  else {direct}"
     return (
-        f"Tensor {op.name}_({_declare(op)}) {{\n  check_inplace(self, \"{op.name}_\");\n"
+        f'Tensor {op.name}_({_declare(op)}) {{\n  check_inplace(self, "{op.name}_");\n'
         f"  if (recording({tensors})) rebase(self, ops::{op.name}(rewritable(self){rest}));\n"
         f"  else {direct};\n  self.bump();\n  return self;\n}}\n"
     )

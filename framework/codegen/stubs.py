@@ -10,11 +10,20 @@ from table import Op, Param
 __all__ = ["core_pyi", "table_json"]
 
 _PY = {
-    "Tensor": "Operand", "Tensor?": "Operand | None", "Tensor[]": "Sequence[Tensor]",
-    "Tensor?[]": "Sequence[Tensor | None]", "int": "builtins.int", "int?": "builtins.int | None",
-    "int[]": "builtins.int | Sequence[builtins.int]", "int[]?": "builtins.int | Sequence[builtins.int] | None",
-    "float": "builtins.float", "float?": "builtins.float | None", "bool": "builtins.bool",
-    "dtype": "DType", "dtype?": "DType | None", "str": "str",
+    "Tensor": "Operand",
+    "Tensor?": "Operand | None",
+    "Tensor[]": "Sequence[Tensor]",
+    "Tensor?[]": "Sequence[Tensor | None]",
+    "int": "builtins.int",
+    "int?": "builtins.int | None",
+    "int[]": "builtins.int | Sequence[builtins.int]",
+    "int[]?": "builtins.int | Sequence[builtins.int] | None",
+    "float": "builtins.float",
+    "float?": "builtins.float | None",
+    "bool": "builtins.bool",
+    "dtype": "DType",
+    "dtype?": "DType | None",
+    "str": "str",
 }
 
 
@@ -59,9 +68,17 @@ def table_json(ops: list[Op]) -> str:
     """The rows as the test-suite and the reference pages read them."""
     rows = [
         {
-            "name": op.name, "family": op.family, "doc": op.doc, "signature": _signature(op, False)[:-5],
-            "differentiable": sorted(op.gradient), "samples": list(op.samples), "reference": op.reference,
-            "pointwise": op.pointwise, "inplace": op.inplace, "view": op.view, "tolerance": op.tolerance,
+            "name": op.name,
+            "family": op.family,
+            "doc": op.doc,
+            "signature": _signature(op, False)[:-5],
+            "differentiable": sorted(op.gradient),
+            "samples": list(op.samples),
+            "reference": op.reference,
+            "pointwise": op.pointwise,
+            "inplace": op.inplace,
+            "view": op.view,
+            "tolerance": op.tolerance,
             "method": op.method and bool(op.tensors),
         }
         for op in ops

@@ -10,19 +10,45 @@ from pathlib import Path
 __all__ = ["Op", "Param", "load"]
 
 _KEYS = {
-    "name", "signature", "doc", "pointwise", "kernel", "masked", "gradient", "view", "inplace", "method", "varargs",
-    "samples", "reference", "alias", "tolerance", "direct",
+    "name",
+    "signature",
+    "doc",
+    "pointwise",
+    "kernel",
+    "masked",
+    "gradient",
+    "view",
+    "inplace",
+    "method",
+    "varargs",
+    "samples",
+    "reference",
+    "alias",
+    "tolerance",
+    "direct",
 }
 _PARAM = re.compile(r"(?P<type>\w+(?:\?)?(?:\[\])?(?:\?)?) (?P<name>\w+)(?:=(?P<default>.+))?$")
 _TYPES = {
-    "Tensor", "Tensor?", "Tensor[]", "Tensor?[]", "int", "int?", "int[]", "int[]?", "float", "float?", "bool",
-    "dtype", "dtype?", "str",
+    "Tensor",
+    "Tensor?",
+    "Tensor[]",
+    "Tensor?[]",
+    "int",
+    "int?",
+    "int[]",
+    "int[]?",
+    "float",
+    "float?",
+    "bool",
+    "dtype",
+    "dtype?",
+    "str",
 }
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter: its type in the table's notation, name, default (None: required), and whether it is keyword-only."""
+    """One parameter: type in the table's notation, name, default (None: required), whether only a keyword gives it."""
 
     type: str
     name: str
@@ -98,12 +124,24 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         raise ValueError(f"{where}: gradient of unknown tensors {sorted(unknown)}")
     types, _, returns = str(row.get("pointwise", "")).partition(" -> ")
     return Op(
-        name=str(row["name"]), params=params, results=results, doc=str(row["doc"]), family=path.stem, pointwise=types,
-        returns=returns or "same", kernel=str(row.get("kernel", row["name"])), masked=bool(row.get("masked")),
-        gradient=gradient, view=bool(row.get("view")), inplace=bool(row.get("inplace")),
-        method=bool(row.get("method", True)), varargs=bool(row.get("varargs")),
-        samples=tuple(row.get("samples", ())), reference=str(row.get("reference", "")),  # type: ignore[arg-type]
-        alias=tuple(row.get("alias", ())), tolerance=float(row.get("tolerance", 0)),  # type: ignore[arg-type]
+        name=str(row["name"]),
+        params=params,
+        results=results,
+        doc=str(row["doc"]),
+        family=path.stem,
+        pointwise=types,
+        returns=returns or "same",
+        kernel=str(row.get("kernel", row["name"])),
+        masked=bool(row.get("masked")),
+        gradient=gradient,
+        view=bool(row.get("view")),
+        inplace=bool(row.get("inplace")),
+        method=bool(row.get("method", True)),
+        varargs=bool(row.get("varargs")),
+        samples=tuple(row.get("samples", ())),
+        reference=str(row.get("reference", "")),  # type: ignore[arg-type]
+        alias=tuple(row.get("alias", ())),
+        tolerance=float(row.get("tolerance", 0)),  # type: ignore[arg-type]
         direct=str(row.get("direct", "")),
     )
 

@@ -124,7 +124,9 @@ def _reduce(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _as_strided(x: np.ndarray, size: Any, stride: Any, offset: int = 0) -> np.ndarray:
-    return np.array([x.ravel()[offset + sum(i * s for i, s in zip(at, stride, strict=True))] for at in np.ndindex(*size)]).reshape(size)
+    return np.array(
+        [x.ravel()[offset + sum(i * s for i, s in zip(at, stride, strict=True))] for at in np.ndindex(*size)]
+    ).reshape(size)
 
 
 def _as_strided_scatter(x: np.ndarray, src: np.ndarray, size: Any, stride: Any, offset: int = 0) -> np.ndarray:
@@ -178,7 +180,8 @@ def _sum_to(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 _REFERENCES: dict[str, Any] = {
-    "np": np, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to, "as_strided": _as_strided,
+    "np": np, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to,
+    "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter, "squeeze": _squeeze, "flatten": _flatten, "unfold": _unfold,
     "index_add": _index_add, "scatter_add": _scatter_add, "cross_entropy_rows": _cross_entropy_rows,
 }  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
 from wootz import _core
 from wootz._core import Tensor
 
@@ -27,16 +30,30 @@ def _plain(array: np.ndarray) -> bool:
     return bool(size.size == 0 or (size.max() < 1e8 and size.max() / size.min() < 1e3))
 
 
+def _scalar(value: Any) -> str:
+    if not isinstance(value, float) or not np.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if _plain(np.array(value)) else np.format_float_scientific(value, 4)
+
+
+def _whole(array: np.ndarray) -> bool:
+    """Whether all elements are integers of moderate size in a floating-point type: printed as 1., 2."""
+    if array.dtype.kind != "f" or array.size == 0 or not np.all(np.isfinite(array)):
+        return False
+    return bool(np.all(array == np.round(array)) and np.abs(array).max() < 1e8)
+
+
+def _body(array: np.ndarray) -> str:
+    if _whole(array):
+        return np.array2string(
+            array, separator=", ", prefix=_PREFIX, floatmode="unique", threshold=1000, max_line_width=100
+        )
+    return _scalar(array.item()) if array.ndim == 0 else _numbers(array)
+
+
 def format_tensor(self: Tensor) -> str:
     """``tensor([[1., 2.]], grad_fn=<mul backward>)`` and the like."""
-    array = self.detach().numpy(force=True)
-    if array.dtype.kind == "f" and array.size and np.all(np.isfinite(array)) and np.all(array == np.round(array)) and np.abs(array).max() < 1e8:
-        body = np.array2string(array, separator=", ", prefix=_PREFIX, floatmode="unique", threshold=1000, max_line_width=100)
-    elif array.ndim == 0:
-        body = f"{array.item():.4f}" if array.dtype.kind == "f" and _plain(array) else np.format_float_scientific(
-            array, 4) if array.dtype.kind == "f" and np.isfinite(array) else str(array.item())
-    else:
-        body = _numbers(array)
+    body = _body(self.detach().numpy(force=True))
     return f"{_PREFIX}{', '.join([body, *_suffixes(self)])})"
 
 
@@ -46,7 +63,8 @@ def _suffixes(t: Tensor) -> list[str]:
         out.append(f"size={t.shape}")
     if t.device.type != "cpu":
         out.append(f"device='{t.device}'")
-    if t.dtype not in (_core.get_default_dtype(), _core.int64, _core.bool) or t.numel() == 0 and t.dtype != _core.get_default_dtype():
+    implied = (_core.get_default_dtype(),) if t.numel() == 0 else (_core.get_default_dtype(), _core.int64, _core.bool)
+    if t.dtype not in implied:
         out.append(f"dtype={t.dtype}")
     if t.grad_fn is not None:
         out.append(f"grad_fn={t.grad_fn}")

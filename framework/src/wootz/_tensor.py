@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
@@ -186,7 +187,7 @@ def _new(name: str) -> Callable[..., Tensor]:
     def make(self: Tensor, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
         from wootz.ops import creation
 
-        maker = getattr(creation, name)
+        maker: Callable[..., Tensor] = getattr(creation, name)
         return maker(*size, dtype=dtype or self.dtype, device=self.device if device is None else device)
 
     return make
@@ -228,14 +229,17 @@ def _is_floating_point(self: Tensor) -> bool:
 
 
 _METHODS: dict[str, Any] = {
-    "device": property(_device), "numpy": _numpy, "__array__": _array, "__array_ufunc__": None, "tolist": _tolist, "to": _to,
+    "device": property(_device), "numpy": _numpy, "__array__": _array, "__array_ufunc__": None, "tolist": _tolist,
+    "to": _to,
     "cpu": _cpu, "cuda": _cuda, "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
     "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
     "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
-    "expand_as": _expand_as, "where": _where, "__reduce__": _reduce, "__deepcopy__": _deepcopy, "element_size": _element_size,
+    "expand_as": _expand_as, "where": _where, "__reduce__": _reduce, "__deepcopy__": _deepcopy,
+    "element_size": _element_size,
     "is_floating_point": _is_floating_point, "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
         lambda self: self.numel() * self.itemsize), "is_cuda": property(lambda self: self.device.type == "cuda"),
-    "float": _caster(float32), "double": _caster(float64), "long": _caster(int64), "int": _caster(int32), "bool": _caster(_core.bool),
+    "float": _caster(float32), "double": _caster(float64), "long": _caster(int64), "int": _caster(int32),
+    "bool": _caster(_core.bool),
     "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
 }  # fmt: skip
 

@@ -22,16 +22,15 @@ class Device:
     index: int | None
 
     def __init__(self, type: str | Device, index: int | None = None) -> None:
-        if isinstance(type, Device):
-            type, index = type.type, type.index
-        name, colon, number = type.partition(":")
+        text = str(type)
+        name, colon, number = text.partition(":")
         if name not in _TYPES:
-            raise DeviceError(f"expected one of {', '.join(_TYPES)} device type, got {type!r}")
+            raise DeviceError(f"expected one of {', '.join(_TYPES)} device type, got {text!r}")
         if colon:
             if index is not None or not number.isascii() or not number.isdigit() or len(number) > 3:
-                raise DeviceError(f"invalid device string: {type!r}")
+                raise DeviceError(f"invalid device string: {text!r}")
             index = int(number)
-        if index is not None and not 0 <= index < 128 or (name == "cpu" and index):
+        if (index is not None and not 0 <= index < 128) or (name == "cpu" and index):
             raise DeviceError(f"no {name} device has index {index}")
         object.__setattr__(self, "type", name)
         object.__setattr__(self, "index", None if name == "cpu" else index)

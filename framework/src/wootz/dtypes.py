@@ -6,6 +6,7 @@ import builtins
 from dataclasses import dataclass
 
 import numpy as np
+
 from wootz import _core
 from wootz._core import bool, dtype, float32, float64, int8, int16, int32, int64, uint8
 

@@ -1,4 +1,4 @@
-"""What the native module promises as a binary: results on every instruction set and thread count, symbols, generated files."""
+"""What the binary promises: the same results on every instruction set and thread count, symbols, generated files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wootz
-from tests.support.optable import FRAMEWORK, generator, rows
 from wootz import _core
+
+from tests.support.optable import FRAMEWORK, generator, rows
 
 # A bit of everything that is vectorised or shared out between threads; prints results as hex, by name.
 PROGRAM = """
@@ -40,7 +41,8 @@ p, g, m, v = (wootz.from_numpy(np.abs(r.standard_normal(100_003)).astype("float3
 _core.adamw_step([p], [g], [m], [v], None, 3, 0.1, 0.9, 0.99, 1e-8, 0.01)
 out["adam"] = p
 json.dump({"isa": _core.isa(), "threads": wootz.get_num_threads(),
-           "values": {k: [str(a.numpy().dtype), list(a.shape), a.numpy().tobytes().hex()] for k, a in out.items()}}, sys.stdout)
+           "values": {k: [str(a.numpy().dtype), list(a.shape), a.numpy().tobytes().hex()] for k, a in out.items()}},
+          sys.stdout)
 """
 
 
@@ -93,7 +95,10 @@ def test_the_op_table_holds_on_older_processors(isa: str) -> None:
 
 def test_an_instruction_set_that_is_not_there_is_an_error_and_not_a_crash() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import wootz; wootz.ones(2) + 1"], env={**os.environ, "WOOTZ_ISA": "sparc"}, capture_output=True, text=True
+        [sys.executable, "-c", "import wootz; wootz.ones(2) + 1"],
+        env={**os.environ, "WOOTZ_ISA": "sparc"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1 and "WOOTZ_ISA=sparc names no instruction set" in done.stderr
 
@@ -112,14 +117,18 @@ def test_the_generator_is_deterministic_and_the_stub_is_what_it_writes() -> None
     first, second = (generator().generate(FRAMEWORK) for _ in range(2))
     assert first == second
     stub = Path(wootz.__file__).with_name("_core.pyi").read_text("utf-8")
-    assert stub == first["_core.pyi"], "run: python codegen/bindings.py .build/generated && cp .build/generated/_core.pyi src/wootz/"
+    assert stub == first["_core.pyi"], (
+        "run: python codegen/bindings.py .build/generated && cp .build/generated/_core.pyi src/wootz/"
+    )
 
 
 def test_the_stub_names_what_the_module_has() -> None:
     stub = Path(wootz.__file__).with_name("_core.pyi").read_text("utf-8")
     for name in dir(_core):
         if not name.startswith("__"):
-            assert f"def {name}(" in stub or f"class {name}" in stub or f"\n{name}: dtype" in stub or name == "to_device", name
+            assert (
+                f"def {name}(" in stub or f"class {name}" in stub or f"\n{name}: dtype" in stub or name == "to_device"
+            ), name
 
 
 def test_every_row_documents_itself() -> None:
@@ -132,7 +141,11 @@ def test_the_module_keeps_to_the_stable_abi() -> None:
     abi3audit = pytest.importorskip("abi3audit", reason="abi3audit is a development dependency")
     assert abi3audit
     module = Path(_core.__file__ or "")
-    done = subprocess.run([sys.executable, "-m", "abi3audit", "--assume-minimum-abi3", "3.11", str(module)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "abi3audit", "--assume-minimum-abi3", "3.11", str(module)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -144,7 +157,13 @@ def test_kernels_of_an_instruction_set_define_nothing_that_others_would_link_to(
     done = subprocess.run(["nm", "-C", *map(str, objects)], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip("nm is not installed")
-    allowed = ("DW.ref.__gxx_personality_v0", "wootz::cpu::avx512::", "wootz::cpu::avx2::", "wootz::cpu::baseline::", "wootz::cpu::neon::")
+    allowed = (
+        "DW.ref.__gxx_personality_v0",
+        "wootz::cpu::avx512::",
+        "wootz::cpu::avx2::",
+        "wootz::cpu::baseline::",
+        "wootz::cpu::neon::",
+    )
     for line in done.stdout.splitlines():
         parts = line.split(maxsplit=2)
         if len(parts) == 3 and parts[1] in "WVu" and len(parts[0]) == 16:

@@ -1,4 +1,4 @@
-"""Every row of the op table: forward against NumPy in float64, first and second derivatives against finite differences."""
+"""Every row of the op table: forward against NumPy in float64, two derivatives against finite differences."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def flat_call(sample: Sample) -> tuple[Any, list[wootz.Tensor]]:
     return call, inputs
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.row["reference"]], ids=[str(s) for s in SAMPLES if s.row["reference"]])
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.row["reference"]], ids=[str(s) for s in SAMPLES if s.row["reference"]]
+)
 def test_forward_agrees_with_numpy(sample: Sample) -> None:
     args, kwargs = sample.arguments()
     expected = np.asarray(sample.reference()(*to_arrays(args), **to_arrays(kwargs)))
@@ -53,7 +55,9 @@ def test_forward_agrees_with_numpy(sample: Sample) -> None:
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.row["differentiable"]], ids=[str(s) for s in SAMPLES if s.row["differentiable"]])
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.row["differentiable"]], ids=[str(s) for s in SAMPLES if s.row["differentiable"]]
+)
 def test_derivatives_agree_with_finite_differences(sample: Sample) -> None:
     call, inputs = flat_call(sample)
     if not inputs:
@@ -115,7 +119,8 @@ def test_views_share_memory_and_versions(row: dict[str, Any]) -> None:
 
 
 KERNEL_TYPES = {
-    "all": "bool uint8 int8 int16 int32 int64 float32 float64", "number": "uint8 int8 int16 int32 int64 float32 float64",
+    "all": "bool uint8 int8 int16 int32 int64 float32 float64",
+    "number": "uint8 int8 int16 int32 int64 float32 float64",
     "integral": "bool uint8 int8 int16 int32 int64", "float": "float32 float64",
 }  # fmt: skip
 
@@ -126,7 +131,9 @@ def typed(row: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize(
-    ("row", "kind"), [c for r in rows() if r["pointwise"] for c in typed(r)], ids=lambda x: x if isinstance(x, str) else x["name"]
+    ("row", "kind"),
+    [c for r in rows() if r["pointwise"] for c in typed(r)],
+    ids=lambda x: x if isinstance(x, str) else x["name"],
 )
 def test_every_dtype_agrees_with_numpy(row: dict[str, Any], kind: str) -> None:
     if not row["reference"]:
@@ -145,6 +152,8 @@ def test_every_dtype_agrees_with_numpy(row: dict[str, Any], kind: str) -> None:
     wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
     expected = np.asarray(Sample(row, "", 0).reference()(*wide))
     if kind.startswith("float"):
-        np.testing.assert_allclose(found, expected, rtol=2e-6 if kind == "float32" else 1e-13, atol=1e-7 if kind == "float32" else 1e-14)
+        np.testing.assert_allclose(
+            found, expected, rtol=2e-6 if kind == "float32" else 1e-13, atol=1e-7 if kind == "float32" else 1e-14
+        )
     else:
         np.testing.assert_array_equal(found, expected.astype(found.dtype))

@@ -102,7 +102,11 @@ def test_every_dtype_makes_the_round_trip(kind: str) -> None:
         (lambda: -wootz.tensor([True]), DTypeError, "not implemented for 'bool'"),
         (lambda: wootz.ones(2) + "a", TypeError, "unsupported operand"),
         (lambda: wootz.ones(2) + 2**80, OverflowError, "64 bits"),
-        (lambda: wootz.add(wootz.ones(2), "a"), TypeError, r"add\(\): argument 'other' \(position 2\) must be Tensor or a number, not str"),
+        (
+            lambda: wootz.add(wootz.ones(2), "a"),
+            TypeError,
+            r"add\(\): argument 'other' \(position 2\) must be Tensor or a number, not str",
+        ),
         (lambda: wootz.add(wootz.ones(2)), TypeError, "missing required argument 'other'"),
         (lambda: wootz.add(wootz.ones(2), 1, 1), TypeError, "at most 2 positional"),
         (lambda: wootz.add(wootz.ones(2), 1, beta=2), TypeError, "unexpected keyword argument 'beta'"),
@@ -127,7 +131,11 @@ def test_every_dtype_makes_the_round_trip(kind: str) -> None:
         (lambda: wootz.ones(2, 2).gather(0, wootz.tensor([[5, 0]])), IndexError, "out of bounds"),
         (lambda: wootz.embedding(wootz.ones(3, 2), wootz.tensor([3])), IndexError, "out of bounds"),
         (lambda: wootz.embedding(wootz.ones(3, 2), wootz.tensor([0.5])), DTypeError, "indices"),
-        (lambda: wootz.cross_entropy_rows(wootz.ones(2, 3), wootz.tensor([0, 3])), IndexError, "Target 3 is out of bounds"),
+        (
+            lambda: wootz.cross_entropy_rows(wootz.ones(2, 3), wootz.tensor([0, 3])),
+            IndexError,
+            "Target 3 is out of bounds",
+        ),
         (lambda: wootz.linear(wootz.ones(2, 3), wootz.ones(2, 4)), ShapeError, "cannot be multiplied"),
         (lambda: wootz.linear(wootz.ones(2, 3), wootz.ones(2, 3), wootz.ones(3)), ShapeError, "bias must have shape"),
         (lambda: wootz.set_num_threads(0), ValueError, "from 1 to 1024"),
@@ -170,7 +178,7 @@ def test_division_and_comparison_types() -> None:
     assert (wootz.tensor([1, 2]) / 2).tolist() == [0.5, 1.0]
     assert (wootz.tensor([7, -7]) // 2).tolist() == [3, -4] and (wootz.tensor([7, -7]) % 3).tolist() == [1, 2]
     assert (2 ** wootz.tensor([3])).tolist() == [8] and (wootz.tensor([1, 0]) // 0).tolist() == [0, 0]
-    assert (wootz.ones(2) == 1).dtype == wootz.bool and (1 < wootz.tensor([2])).item() is True
+    assert (wootz.ones(2) == 1).dtype == wootz.bool and (wootz.tensor([2]) > 1).item() is True
     assert wootz.tensor([-(2**63)]).floor_divide(-1).tolist() == [-(2**63)]
 
 
@@ -182,11 +190,19 @@ def test_special_values_are_numpys() -> None:
                 given = x.astype(kind)
                 expected = getattr(np, name)(given.astype(np.float64)).astype(kind)
                 found = getattr(wootz, name)(wootz.from_numpy(given.copy())).numpy()
-                np.testing.assert_allclose(found, expected, rtol=3e-7 if kind is np.float32 else 1e-14, atol=0 if name != "exp" else 1e-44, err_msg=name)
+                np.testing.assert_allclose(
+                    found,
+                    expected,
+                    rtol=3e-7 if kind is np.float32 else 1e-14,
+                    atol=0 if name != "exp" else 1e-44,
+                    err_msg=name,
+                )
                 assert np.array_equal(np.signbit(found[:2]), np.signbit(expected[:2])), name
         pairs = np.array([np.nan, 1.0, -0.0, 0.0, np.inf]), np.array([1.0, np.nan, 0.0, -0.0, np.nan])
         for name in ("maximum", "minimum"):
-            np.testing.assert_array_equal(getattr(wootz, name)(*map(wootz.from_numpy, pairs)).numpy(), getattr(np, name)(*pairs))
+            np.testing.assert_array_equal(
+                getattr(wootz, name)(*map(wootz.from_numpy, pairs)).numpy(), getattr(np, name)(*pairs)
+            )
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "erf", "sigmoid", "sin", "cos"])
@@ -196,10 +212,14 @@ def test_polynomials_stay_within_a_few_units_in_the_last_place(name: str) -> Non
     random = np.random.default_rng(0)
     x = np.concatenate([random.uniform(-20, 20, 4000), random.uniform(-0.1, 0.1, 4000), random.uniform(-80, 80, 2000)])
     x = np.abs(x) + 1e-6 if name == "log" else x
-    reference = {"sigmoid": lambda v: 1 / (1 + np.exp(-v)), "erf": np.vectorize(math.erf)}.get(name) or getattr(np, name)
+    reference = {"sigmoid": lambda v: 1 / (1 + np.exp(-v)), "erf": np.vectorize(math.erf)}.get(name) or getattr(
+        np, name
+    )
     for kind, bound in ((np.float64, 8), (np.float32, 6)):
         given = x.astype(kind)
-        expected = reference(given.astype(np.longdouble) if kind is np.float64 and name not in ("erf",) else given.astype(np.float64))
+        expected = reference(
+            given.astype(np.longdouble) if kind is np.float64 and name not in ("erf",) else given.astype(np.float64)
+        )
         found = getattr(wootz, name)(wootz.from_numpy(given.copy())).numpy()
         scale = np.maximum(np.abs(expected).astype(kind), np.finfo(kind).tiny)
         if name in ("sin", "cos"):
@@ -304,7 +324,9 @@ def test_empty_tensors_reduce_to_identities(shape: tuple[int, ...]) -> None:
     assert (t + 1).shape == shape and t.exp().shape == shape and t.clone().shape == shape
 
 
-@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (1, 17, 1), (13, 1, 33), (7, 321, 5), (129, 64, 131), (64, 700, 48)])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 1, 1), (1, 17, 1), (13, 1, 33), (7, 321, 5), (129, 64, 131), (64, 700, 48)]
+)
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_matmul_of_awkward_sizes_and_layouts(m: int, k: int, n: int, kind: str) -> None:
     random = np.random.default_rng(0)
@@ -331,16 +353,22 @@ def test_default_dtype_is_a_setting() -> None:
 def test_random_numbers_have_the_right_moments_and_depend_on_the_seed_alone() -> None:
     wootz.manual_seed(5)
     x = wootz.randn(100_000, dtype=wootz.float64).numpy()
-    assert abs(x.mean()) < 0.02 and abs(x.std() - 1) < 0.02 and abs((x**3).mean()) < 0.05 and abs((x**4).mean() - 3) < 0.15
+    assert (
+        abs(x.mean()) < 0.02 and abs(x.std() - 1) < 0.02 and abs((x**3).mean()) < 0.05 and abs((x**4).mean() - 3) < 0.15
+    )
     u = wootz.rand(100_000).numpy()
-    assert 0 <= u.min() and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
+    assert u.min() >= 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
     i = wootz.randint(-3, 4, (70_000,)).numpy()
     assert set(np.unique(i)) == set(range(-3, 4)) and np.bincount(i + 3).min() > 9_500
     assert sorted(wootz.randperm(100).tolist()) == list(range(100))
     wootz.manual_seed(5)
     assert np.array_equal(wootz.randn(100_000, dtype=wootz.float64).numpy(), x)
     g, h = wootz.Generator(5), wootz.Generator(5)
-    assert wootz.rand(4, generator=g).tolist() == wootz.rand(4, generator=h).tolist() != wootz.rand(4, generator=g).tolist()
+    assert (
+        wootz.rand(4, generator=g).tolist()
+        == wootz.rand(4, generator=h).tolist()
+        != wootz.rand(4, generator=g).tolist()
+    )
     a, b = g.split()
     assert wootz.rand(4, generator=a).tolist() != wootz.rand(4, generator=b).tolist()
 
@@ -358,14 +386,18 @@ def test_a_backend_written_in_python_runs_ops_and_derivatives() -> None:
     calls: list[str] = []
 
     def on_host(t: wootz.Tensor) -> wootz.Tensor:
-        return _core.from_buffer(arrays[t.data_ptr()]).as_strided(t.shape, t.stride(), 0) if t.device.type == "cuda" else t
+        return (
+            _core.from_buffer(arrays[t.data_ptr()]).as_strided(t.shape, t.stride(), 0) if t.device.type == "cuda" else t
+        )
 
     arrays: dict[int, np.ndarray] = {}
 
     def on_device(t: wootz.Tensor) -> wootz.Tensor:
         array = t.numpy().copy()
         arrays[array.ctypes.data] = array
-        return _core.from_pointer(array.ctypes.data, array.nbytes, t.shape, t.contiguous().stride(), t.dtype, "cuda", 0, array)
+        return _core.from_pointer(
+            array.ctypes.data, array.nbytes, t.shape, t.contiguous().stride(), t.dtype, "cuda", 0, array
+        )
 
     def backend(op: str, args: tuple[object, ...]) -> wootz.Tensor:
         calls.append(op)
@@ -390,7 +422,7 @@ def test_a_backend_written_in_python_runs_ops_and_derivatives() -> None:
         with pytest.raises(DeviceError, match="same device"):
             x + wootz.ones(3)
         assert (x.detach() + wootz.tensor(1.0)).cpu().tolist() == [2.0, -1.0, 4.0]
-        with pytest.raises(TypeError, match="Use Tensor.cpu"):
+        with pytest.raises(TypeError, match=r"Use Tensor\.cpu"):
             x.detach().numpy()
         assert "mul" in calls and "sum" in calls
     finally:

@@ -31,8 +31,10 @@ class _Context:
         """What was kept. Raises `GradientError` if it was changed since."""
         for t, version in zip(self._saved, self._versions, strict=True):
             if t is not None and t._version != version:
-                raise GradientError("one of the values needed for gradient computation was modified by an in-place operation: "
-                                    f"a tensor of shape {t.shape} saved at version {version} is now at {t._version}")  # fmt: skip
+                raise GradientError(
+                    "one of the values needed for gradient computation was modified by an in-place operation: "
+                    f"a tensor of shape {t.shape} saved at version {version} is now at {t._version}"
+                )
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
@@ -74,7 +76,9 @@ class Function:
             found = cls.backward(ctx, *full)
             found = found if isinstance(found, tuple) else (found,)
             if len(found) != len(args):
-                raise GradientError(f"{cls.__name__}.backward returned {len(found)} gradients for {len(args)} arguments")
+                raise GradientError(
+                    f"{cls.__name__}.backward returned {len(found)} gradients for {len(args)} arguments"
+                )
             return tuple(found[i] for i in places)
 
         shapes = [o.detach() for o in recorded]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from wootz import _core
 from wootz._core import Tensor
 from wootz.autograd.gradient import grad
@@ -56,8 +57,8 @@ def _numerical(fn: Outputs, inputs: Sequence[Any], i: int, probes: list[np.ndarr
 
 
 def gradcheck(
-    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, seed: int = 0,
-    raise_exception: bool = True,
+    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+    seed: int = 0, raise_exception: bool = True,
 ) -> bool:  # fmt: skip
     """Whether the gradients of ``fn`` agree with central differences for every float64 input that requires grad.
 
@@ -77,7 +78,9 @@ def gradcheck(
     for i, gradient in zip(where, found, strict=True):
         analytical = np.zeros(given[i].shape) if gradient is None else gradient.detach().numpy()
         numerical = _numerical(fn, given, i, probes, eps)
-        if analytical.shape == numerical.shape and np.allclose(analytical, numerical, rtol=rtol, atol=atol, equal_nan=True):
+        if analytical.shape == numerical.shape and np.allclose(
+            analytical, numerical, rtol=rtol, atol=atol, equal_nan=True
+        ):
             continue
         if not raise_exception:
             return False
@@ -86,14 +89,18 @@ def gradcheck(
 
 
 def gradgradcheck(
-    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, seed: int = 0,
-    raise_exception: bool = True,
+    fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+    seed: int = 0, raise_exception: bool = True,
 ) -> bool:  # fmt: skip
     """`gradcheck` of the gradient of ``fn``: with respect to the inputs and to the gradients of the outputs."""
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     where = _differentiable(given)
     random = np.random.default_rng(seed + 1)
-    weights = [_core.from_buffer(np.array(random.standard_normal(o.shape))).requires_grad_() for o in _outputs(fn, given) if o.requires_grad]
+    weights = [
+        _core.from_buffer(np.array(random.standard_normal(o.shape))).requires_grad_()
+        for o in _outputs(fn, given)
+        if o.requires_grad
+    ]
     if not weights:
         raise ValueError("no output of the function requires grad")
 
@@ -101,9 +108,19 @@ def gradgradcheck(
         """Always recorded: the derivative itself is what is measured."""
         before = _core.set_grad_enabled(True)
         try:
-            points = [x.detach().requires_grad_() if i in where and not x.requires_grad else x for i, x in enumerate(args[: len(given)])]
+            points = [
+                x.detach().requires_grad_() if i in where and not x.requires_grad else x
+                for i, x in enumerate(args[: len(given)])
+            ]
             live = [o for o in _outputs(fn, points) if o.requires_grad]
-            found = grad(live, [points[i] for i in where], args[len(given) :], create_graph=True, allow_unused=True, materialize_grads=True)
+            found = grad(
+                live,
+                [points[i] for i in where],
+                args[len(given) :],
+                create_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
             return [g for g in found if g is not None]
         finally:
             _core.set_grad_enabled(before)

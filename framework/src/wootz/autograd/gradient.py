@@ -42,8 +42,8 @@ def grad(
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     """The gradients of ``outputs`` with respect to ``inputs``, summed over outputs; nothing is accumulated.
 
-    Raises `GradientError` for an input that the outputs do not depend on, unless ``allow_unused`` (None in its place) or
-    ``materialize_grads`` (zeros).
+    Raises `GradientError` for an input that the outputs do not depend on, unless ``allow_unused`` (None in its place)
+    or ``materialize_grads`` (zeros).
     """
     retain = create_graph if retain_graph is None else retain_graph
     sources = _listed(inputs)

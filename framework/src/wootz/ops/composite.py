@@ -181,18 +181,23 @@ def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 def repeat(self: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     """Copies of self side by side, ``sizes`` times along each dimension; leading ones are added."""
-    counts = list(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], builtins.int) else list(sizes)
+    counts = [n for part in sizes for n in _listed(part)]
     if len(counts) < self.dim():
         raise ShapeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (1,) * (len(counts) - self.dim()) + self.shape
-    spread = self.reshape([x for n in shape for x in (1, n)]).expand([x for c, n in zip(counts, shape) for x in (c, n)])
+    spread = self.reshape([x for n in shape for x in (1, n)]).expand(
+        [x for c, n in zip(counts, shape, strict=True) for x in (c, n)]
+    )
     return spread.reshape([c * n for c, n in zip(counts, shape, strict=True)])
+
+
+def _listed(dims: int | Sequence[int]) -> list[int]:
+    return [dims] if isinstance(dims, builtins.int) else list(dims)
 
 
 def movedim(self: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """A view with dimensions moved to other places; the others keep their order."""
-    one = isinstance(source, builtins.int)
-    from_, to = ([d % self.dim() for d in ([ds] if one else ds)] for ds in (source, destination))  # type: ignore[list-item, union-attr]
+    from_, to = ([d % self.dim() for d in _listed(ds)] for ds in (source, destination))
     rest = iter(d for d in range(self.dim()) if d not in from_)
     places = dict(zip(to, from_, strict=True))
     return self.permute([places[d] if d in places else next(rest) for d in range(self.dim())])

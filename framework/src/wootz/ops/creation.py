@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.device import Device
 from wootz.dtypes import from_numpy_dtype, to_numpy_dtype
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones", "ones_like",
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones",
+    "ones_like",
     "place", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -28,7 +30,7 @@ def shape_of(size: tuple[Any, ...]) -> Any:
 def place(t: Tensor, device: Device | str | None, requires_grad: builtins.bool) -> Tensor:
     """A new tensor as its maker was asked for it: on a device, a leaf that requires grad or not."""
     if device is not None and device != "cpu":
-        t = t.to(device)  # type: ignore[attr-defined]  # joined to the class in _tensor
+        t = t.to(device)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -64,20 +66,26 @@ def full(
 def _like(t: Tensor, value: float | None, kind: dtype | None, device: Any, requires_grad: builtins.bool) -> Tensor:
     shape, kind = t.shape, kind or t.dtype
     made = _core.empty(shape, kind) if value is None else _core.full(shape, value, kind)
-    return place(made, t.device if device is None else device, requires_grad)  # type: ignore[attr-defined]
+    return place(made, t.device if device is None else device, requires_grad)
 
 
-def empty_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+def empty_like(
+    t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
     """Uninitialised memory in t's shape and, unless given, its dtype and device."""
     return _like(t, None, dtype, device, requires_grad)
 
 
-def zeros_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+def zeros_like(
+    t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
     """Zeros in t's shape and, unless given, its dtype and device."""
     return _like(t, 0.0, dtype, device, requires_grad)
 
 
-def ones_like(t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+def ones_like(
+    t: Tensor, *, dtype: dtype | None = None, device: Any = None, requires_grad: builtins.bool = False
+) -> Tensor:
     """Ones in t's shape and, unless given, its dtype and device."""
     return _like(t, 1.0, dtype, device, requires_grad)
 
@@ -122,7 +130,7 @@ def eye(
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares the array's memory. The array must be writable, of a supported dtype, without negative strides."""
+    """A tensor that shares the array's memory: a writable array of a supported dtype, without negative strides."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     if not array.flags.writeable:
@@ -151,7 +159,7 @@ def _array(data: Any, kind: dtype | None) -> np.ndarray:
 def _numbers(data: Any) -> Any:
     """Nested sequences with the tensors in them replaced by arrays."""
     if isinstance(data, Tensor):
-        return data.detach().numpy()  # type: ignore[attr-defined]
+        return data.detach().numpy()
     return [_numbers(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 
@@ -171,8 +179,13 @@ def tensor(
 
 def as_tensor(data: Any, *, dtype: dtype | None = None, device: Device | str | None = None) -> Tensor:
     """``data`` as a tensor, sharing memory where it can."""
-    if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "bifu" and min(data.strides, default=0) >= 0:
+    if (
+        isinstance(data, np.ndarray)
+        and data.flags.writeable
+        and data.dtype.kind in "bifu"
+        and min(data.strides, default=0) >= 0
+    ):
         data = _core.from_buffer(data)
     if isinstance(data, Tensor):
-        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
+        return data.to(device=device, dtype=dtype)
     return tensor(data, dtype=dtype, device=device)

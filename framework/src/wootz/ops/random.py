@@ -13,7 +13,8 @@ from wootz.device import Device
 from wootz.ops.creation import place, shape_of
 
 __all__ = [
-    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn", "randn_like",
+    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn",
+    "randn_like",
     "randperm",
 ]  # fmt: skip
 
@@ -127,9 +128,9 @@ def bernoulli(p: float, size: Sequence[int], *, generator: Generator | None = No
 
 def rand_like(t: Tensor, *, generator: Generator | None = None, dtype: dtype | None = None) -> Tensor:
     """`rand` in t's shape, dtype and device."""
-    return rand(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)  # type: ignore[attr-defined]
+    return rand(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)
 
 
 def randn_like(t: Tensor, *, generator: Generator | None = None, dtype: dtype | None = None) -> Tensor:
     """`randn` in t's shape, dtype and device."""
-    return randn(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)  # type: ignore[attr-defined]
+    return randn(t.shape, generator=generator, dtype=dtype or t.dtype, device=t.device)
