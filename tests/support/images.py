@@ -131,9 +131,7 @@ def make_workshop(root: Path, store: Store) -> Workshop:
         name: write_wheel(root / "wheels", "millsample", f"{VERSION}+{name}", SAMPLE) for name in ("cpu", "cu129")
     }
     cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", {"cupy/__init__.py": b"", "cupy/tests/test_a.py": b""})
-    cublas = write_wheel(
-        root / "wheels", "nvidia-cublas-cu12", "12.9", {"nvidia/cublas/lib/libcublas.so.12": b"x" * 99}
-    )
+    cublas = write_wheel(root / "wheels", "nvidia-cublas-cu12", "12.9", CUBLAS)
     runtime = root / "lockfiles" / "runtime"
     (runtime / "cu129.txt").write_bytes((runtime / "cpu.txt").read_bytes() + pin_lines(cupy, "runtime/cu129.in"))
     (root / "lockfiles" / "images").mkdir(exist_ok=True)
@@ -145,6 +143,12 @@ def make_workshop(root: Path, store: Store) -> Workshop:
 
 
 SAMPLE = {"millsample/__init__.py": PACKAGE, "millsample/tests/__init__.py": b""}
+
+
+CUBLAS = {
+    f"nvidia/cublas/{name}": b"x" * 99
+    for name in ("lib/libcublas.so.12", "lib/libnvblas.so.12", "lib/libnvrtc.alt.so.12", "include/cublas.h")
+}
 
 
 def pin_lines(wheel: Path, via: str) -> bytes:
