@@ -88,14 +88,14 @@ def _request(
     chosen = project.variants(variants)
     opened = Store(store or default_root(os.environ))
     with FetchProgress() as fetching:
-        toolchain = project.fetch(opened, chosen, fetching)
-    imports = [toolchain.root, toolchain.zig, toolchain.checks, *toolchain.cuda.values()]
-    pinned = [material.digest for node in imports for material in node.materials]
+        pinned = project.fetch(opened, chosen, fetching).digests()
     revision = read_revision(project.root)
     if revision.dirty:
         messages().print("[yellow]uncommitted files[/] are not part of this: the commit is what is rebuilt")
     names = [variant.name for variant in chosen]
-    return Request(project.root, revision.commit, names, list(architectures), opened, pinned, list(reused))
+    return Request(
+        project.root, revision.commit, names, list(architectures), opened, pinned, list(reused), revision.remote
+    )
 
 
 def _document(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from millcert import debian, lock
 from millcert.hermetic.derivation import Import, Material
+from millcert.model import Digest
 from millcert.targets import Variant
 
 __all__ = ["Toolchain", "material_of_deb", "material_of_wheel", "toolchain_of"]
@@ -31,6 +32,11 @@ class Toolchain:
     zig: Import
     checks: Import
     cuda: Mapping[str, Import]
+
+    def digests(self) -> list[Digest]:
+        """Every pinned archive, each once."""
+        imports = (self.root, self.zig, self.checks, *self.cuda.values())
+        return list(dict.fromkeys(material.digest for node in imports for material in node.materials))
 
 
 def toolchain_of(root: debian.DebianLock, locks: Mapping[str, lock.Lock], variants: Iterable[Variant]) -> Toolchain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -27,7 +28,8 @@ _PASSED = ("PATH", "HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "REQUESTS_CA_BUNDL
 class Request:
     """What to build: a commit of a repository, which variants and architectures, as which builder.
 
-    ``pinned`` are the inputs, lent from ``store``; ``reused`` names steps whose outputs are lent too.
+    ``pinned`` are the inputs, lent from ``store``; ``reused`` names steps whose outputs are lent too. ``remote`` is the
+    address that the provenance will name.
     """
 
     repository: Path
@@ -37,6 +39,8 @@ class Request:
     store: Store
     pinned: Sequence[Digest]
     reused: Sequence[str] = ()
+    remote: str = ""
+    builder: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def build_again(name: str, request: Request, outside: Outside, scratch: Path) ->
         outside.python, "-m", "millcert", "build", *variants,
         *(word for name in request.architectures for word in ("--arch", name)), "--project", str(source),
         "--store", str(store), "--store-from", str(lent), "--dist", str(dist), "--jobs", str(outside.jobs),
+        *(["--builder-id", request.builder] if request.builder else []),
     ]  # fmt: skip
     environment = {key: os.environ[key] for key in _PASSED if key in os.environ}
     environment |= {"PYTHONPATH": import_path(), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -88,23 +93,19 @@ def _as_user(outside: Outside, scratch: Path) -> Sequence[str]:
     if not outside.user:
         return ()
     scratch.chmod(0o755)
-    for base, folders, files in os.walk(scratch):
-        if Path(base).name == "inputs":
-            folders.clear()  # lent: the owner of a hard link is the owner of the store's own file
-            continue
-        for name in [".", *files]:
+    for base, _, files in os.walk(scratch):
+        # a blob may be a hard link to the lending store's own, whose owner must stay
+        kept = "blobs" in Path(base).parts
+        for name in [".", *([] if kept else files)]:
             os.chown(os.path.join(base, name), OTHER_USER, OTHER_USER, follow_symlinks=False)  # noqa: PTH118
     return outside.user
 
 
 def _clone(request: Request, target: Path) -> None:
-    remote = subprocess.run(
-        ["git", "-C", request.repository, "config", "remote.origin.url"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     _git("clone", "--quiet", "--no-hardlinks", "--no-checkout", str(request.repository), str(target))
     _git("-C", str(target), "-c", "core.autocrlf=false", "checkout", "--quiet", "--detach", request.commit)
-    if remote:  # the provenance names it
-        _git("-C", str(target), "remote", "set-url", "origin", remote)
+    if request.remote:
+        _git("-C", str(target), "remote", "set-url", "origin", request.remote)
 
 
 def _git(*words: str) -> None:
@@ -115,6 +116,7 @@ def _git(*words: str) -> None:
 
 def _lend(request: Request, lent: Path, store: Path) -> None:
     (lent / "blobs").mkdir(parents=True)
+    (store / "records").mkdir(parents=True)
     for digest in dict.fromkeys(request.pinned):
         _link(request.store.path(digest), lent / "blobs" / digest[:2] / digest)
     for record in records(request.store) if request.reused else ():
@@ -124,22 +126,19 @@ def _lend(request: Request, lent: Path, store: Path) -> None:
         entries = [(entry.digest, entry.executable) for entry in (tree.entries if tree else ()) if entry.digest]
         for digest, executable in [(record.tree, False), *entries]:
             source = request.store.path(digest, executable=executable)
-            with contextlib.suppress(FileExistsError):
-                _copy(source, store / "blobs" / digest[:2] / source.name)
-        _copy(record.path, store / "records" / record.path.name)
+            _link(source, store / "blobs" / digest[:2] / source.name)
+        shutil.copyfile(record.path, store / "records" / record.path.name)
 
 
 def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, target)
+    with contextlib.suppress(FileExistsError):
+        try:
+            target.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+                raise
+            shutil.copy2(source, target)
 
 
 @contextlib.contextmanager
