@@ -11,10 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.hermetic import Lab, Quiet, build_steps, commit, sample_project
+
 from millcert.errors import BuildError, ConfigError, MillcertError, NotReproducibleError, UnsafeArchiveError
 from millcert.store import Store
-
-from tests.support.hermetic import Lab, Quiet, build_steps, commit, sample_project
 
 SCRIPT = "native/codegen/constants.py"
 HEADER = """

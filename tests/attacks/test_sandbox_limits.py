@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.hermetic import LIMITS, Lab, Quiet
+
 from millcert.errors import LimitError
 from millcert.hermetic.build import Builder
 from millcert.hermetic.derivation import Command, Output
 from millcert.sandbox import Bubblewrap
 from millcert.store import Store
-
-from tests.support.hermetic import LIMITS, Lab, Quiet
 
 MARK = "millcert-attack"
 

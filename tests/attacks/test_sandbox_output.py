@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.hermetic import Lab
+
 from millcert.errors import MillcertError, StoreError, UnsafeArchiveError
 from millcert.sandbox import Mount
 from millcert.store import Store
-
-from tests.support.hermetic import Lab
 
 
 @pytest.fixture

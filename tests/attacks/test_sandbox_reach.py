@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from millcert.sandbox import seccomp
-
 from tests.support.hermetic import Lab
+
+from millcert.sandbox import seccomp
 
 CONNECT = """
 def reach(family, address):

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.attacks.test_sandbox_limits import living, wait_until
+from tests.support.hermetic import Lab, run_python, sample_project
+
 from millcert.errors import DiskFullError, StoreError
 from millcert.store import Store
 from millcert.store.audit import verify
 from millcert.store.garbage import collect
-
-from tests.attacks.test_sandbox_limits import living, wait_until
-from tests.support.hermetic import Lab, run_python, sample_project
 
 WRITER = """
 import pathlib, sys, random

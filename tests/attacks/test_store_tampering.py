@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import FetchError, HashMismatchError, MillcertError, StoreError, UnsafeArchiveError
 from millcert.index.shared import Wanted, bring
 from millcert.model import Digest, canonical_json, digest_of

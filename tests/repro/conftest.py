@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from millcert.store import Store
-
 from tests.support.hermetic import Lab, run_millcert, sample_project
+
+from millcert.store import Store
 
 # not proven again by each test, which would take minutes: `nox -s repro` does that
 _OBJECTS = tuple(f"compile-x86_64-csrc-{name}.o" for name in ("module", "cpu-sum.avx2", "cpu-sum.baseline"))

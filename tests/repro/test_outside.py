@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.repro.conftest import REUSE, Built
+from tests.support.hermetic import run_millcert, sample_project
+
 from millcert.cli import main
 from millcert.model import digest_of, digest_of_file
 from millcert.rebuild.comparison import compare, first_cause
 from millcert.rebuild.outside import VARIATIONS, Outside, alone, pairwise
 from millcert.rebuild.run import Request, Run
-
-from tests.repro.conftest import REUSE, Built
-from tests.support.hermetic import run_millcert, sample_project
 
 CPU = ("cpu", "--arch", "x86_64")
 

@@ -10,6 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.repro.conftest import REUSE, Built
+from tests.support.hermetic import run_millcert
+from tests.support.sigstore import Instance
+from tests.support.sigstore.bundle import draft_bundle
+from tests.support.sigstore.oidc import workflow_claims
+from tests.support.sigstore.scene import IDENTITY
+
 from millcert.attest import BuilderRule, Policy, parse_statement
 from millcert.attest.errors import QuorumError, SubjectMismatchError
 from millcert.attest.sign import bundle_path
@@ -18,13 +25,6 @@ from millcert.attest.verify import Verifier
 from millcert.errors import VerificationError
 from millcert.model import canonical_json, digest_of_file
 from millcert.rebuild.witness import read_claim
-
-from tests.repro.conftest import REUSE, Built
-from tests.support.hermetic import run_millcert
-from tests.support.sigstore import Instance
-from tests.support.sigstore.bundle import draft_bundle
-from tests.support.sigstore.oidc import workflow_claims
-from tests.support.sigstore.scene import IDENTITY
 
 SECOND = "urn:example:builder:second"
 WITNESS = "https://github.com/other/witness/.github/workflows/rebuild.yml@refs/heads/main"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from millcert import debian, lock
 from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.build import Builder, Built

@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 import pytest
+from tests.support.hermetic import LIMITS, Lab
+
 from millcert.hermetic.build import environment_of
 from millcert.sandbox import Outcome, Step
 from millcert.sandbox.audit import audit, judge
-
-from tests.support.hermetic import LIMITS, Lab
 
 PYTHON = "/usr/bin/python3.11"
 

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.hermetic import run_millcert
+
 from millcert.errors import UsageError
 from millcert.model import Digest, digest_of
 from millcert.store import Store
 from millcert.store.difference import compare_trees
 from millcert.store.garbage import collect
 from millcert.store.references import find_digest, references
-
-from tests.support.hermetic import run_millcert
 
 DAY = 86400.0
 

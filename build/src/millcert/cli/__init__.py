@@ -17,6 +17,7 @@ __all__ = ["main"]
 # command → the module that holds it; modules are imported only when their command is used, so that help is quick
 _COMMANDS = {
     "build": ("build", "Build the wheels of some variants hermetically"),
+    "ci": ("ci", "Write the CI matrix from targets.toml"),
     "fetch": ("lock", "Bring every locked file into the store, each checked against its hash"),
     "guard": ("guard", "Find and prevent dependency confusion"),
     "image": ("image", "Assemble, push, verify and explain the training images"),
