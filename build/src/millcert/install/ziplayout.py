@@ -176,7 +176,7 @@ class _Reader:
             raise self.refuse("an entry that is encrypted or packed in an unusual way", path=entry.name, method=method)
         if method == 0 and entry.packed != entry.size:
             raise self.refuse("a stored entry with two sizes", path=entry.name)
-        return entry.start + _LOCAL.size + named + extra
+        return int(entry.start + _LOCAL.size + named + extra)
 
     def _descriptor(self, entry: Entry, data: int) -> int:
         if not entry.flags & _STREAMED:
@@ -184,7 +184,7 @@ class _Reader:
         found = _DESCRIPTOR.unpack(self.at(data + entry.packed, _DESCRIPTOR.size))
         if found != (b"PK\x07\x08", entry.crc, entry.packed, entry.size):
             raise self.refuse("the record after an entry disagrees with the directory", path=entry.name)
-        return _DESCRIPTOR.size
+        return int(_DESCRIPTOR.size)
 
 
 def _check_extra(reader: _Reader, extra: bytes, path: str) -> None:
