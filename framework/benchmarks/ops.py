@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+
 import wootz
 import wootz.nn
 import wootz.nn.functional

@@ -115,7 +115,8 @@ Tensor matmul(const Tensor& self, const Tensor& other) {
     Dims batch = broadcast(batch_of(a), batch_of(b)), shape = batch;
     shape.push(a.size(-2));
     shape.push(b.size(-1));
-    out = dispatch("matmul", expanded(a, batch), expanded(b, batch), shape, Tensor());
+    bool stack = !batch.empty();
+    out = dispatch("matmul", stack ? expanded(a, batch) : a, stack ? expanded(b, batch) : b, shape, Tensor());
   }
   if (other.dim() == 1) out = select(out, -1, 0);
   if (self.dim() == 1) out = select(out, other.dim() == 1 ? -1 : -2, 0);
