@@ -15,7 +15,9 @@ def main() -> None:
         sys.exit(f"expected one nvFatbin library, found {[str(path) for path in libraries]}")
     library = ctypes.CDLL(str(libraries[0]))
     handle = ctypes.c_void_p()
-    options = (ctypes.c_char_p * 2)(b"-64", b"-compress=true")
+    # the smallest form that every driver of a CUDA 12 can load; CUDA 13 needs a driver that knows a smaller one
+    compression = b"-compress-all" if libraries[0].name.endswith(".so.12") else b"-compress-mode=size"
+    options = (ctypes.c_char_p * 2)(b"-64", compression)
     check(library, library.nvFatbinCreate(ctypes.byref(handle), options, 2))
     for file in map(pathlib.Path, files):
         data, architecture = file.read_bytes(), file.stem.partition("_")[2].encode()
