@@ -18,16 +18,20 @@ __all__ = ["main"]
 _COMMANDS = {
     "build": ("build", "Build the wheels of some variants hermetically"),
     "ci": ("ci", "Write the CI matrix from targets.toml"),
+    "explain": ("install", "Say why an installed project, or a wheel, was believed"),
     "fetch": ("lock", "Bring every locked file into the store, each checked against its hash"),
     "guard": ("guard", "Find and prevent dependency confusion"),
     "image": ("image", "Assemble, push, verify and explain the training images"),
     "index": ("publish", "Look after a published index: yank, status, refresh"),
+    "install": ("install", "Install from a signed index, everything proven first"),
     "keys": ("keys", "Hold the ceremonies of the index's keys: create, rotate, revoke, expire"),
+    "kit": ("kit", "Carry an installation to machines without a network"),
     "lock": ("lock", "Resolve requirements to files and write them down by hash"),
     "publish": ("publish", "Publish signed wheels to a static, signed index"),
     "rebuild": ("rebuild", "Build a wheel again from what its provenance names, and compare"),
     "repro": ("repro", "Build again from nothing elsewhere and compare every byte"),
     "sandbox": ("sandbox", "Look into the sandbox that builds run in"),
+    "serve": ("serve", "A verifying index on this machine, for pip and uv"),
     "sign": ("attest", "Sign wheels and their provenance with Sigstore"),
     "store": ("store", "Look after the store: garbage, checks, kits"),
     "verify": ("attest", "Check wheels against their bundles, offline"),
@@ -59,7 +63,7 @@ def _millcert() -> None:
     Exit codes: 0 done; 2 wrong usage; 3 wrong project files; 4 lock; 5 fetch; 6 hash mismatch; 7 store;
     8 disk full; 9 no sandbox; 10 build failed; 11 limit reached; 12 not reproducible; 13 unsafe archive;
     14 verification refused; 15 dependency confusion; 16 publication refused; 17 not signed; 18 key refused;
-    19 ceremony refused; 130 interrupted.
+    19 ceremony refused; 20 no Python environment to install into; 130 interrupted.
     """
 
 

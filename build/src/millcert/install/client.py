@@ -41,11 +41,13 @@ _SKEW = timedelta(minutes=10)
 class VerifiedIndex:
     """One consistent snapshot of an index; pages are verified when they are asked for.
 
-    ``cache`` keeps metadata between runs, each byte verified again from the anchor when it is read. ``now`` is the
-    time by which metadata must not have run out.
+    ``cache`` keeps metadata between runs, each byte verified again from the anchor when it is read. ``expiry`` (by
+    default ``now``) is the time by which metadata must not have run out: an offline kit is judged by an earlier one.
     """
 
-    def __init__(self, source: Source, anchor: Anchor, cache: Path, now: datetime) -> None:
+    def __init__(
+        self, source: Source, anchor: Anchor, cache: Path, now: datetime, *, expiry: datetime | None = None
+    ) -> None:
         self.source, self.anchor = source, anchor
         if now + _SKEW < anchor.time:
             raise StaleIndexError(
@@ -58,7 +60,7 @@ class VerifiedIndex:
                 str(cache), f"{_BASE}tuf/", str(cache), _BASE, fetcher=_Fetcher(source), bootstrap=anchor.root
             )
             # python-tuf takes no clock; its trusted set judges every expiry by this moment
-            self._updater._trusted_set.reference_time = now
+            self._updater._trusted_set.reference_time = expiry or now
             self._updater.refresh()
         trusted = self._updater._trusted_set
         self.version: int = trusted.timestamp.version

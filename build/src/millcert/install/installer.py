@@ -68,10 +68,11 @@ class Prepared:
 
 
 def open_index(
-    source: Source, anchor: Anchor, state: State, now: datetime, *, fresh: Path | None = None
-) -> VerifiedIndex:
-    """Step 1. ``fresh`` is an empty folder to use instead of the metadata that was kept."""
-    index = VerifiedIndex(source, anchor, fresh or state.cache(anchor.digest), now)
+    source: Source, anchor: Anchor, state: State, now: datetime, *,
+    fresh: Path | None = None, expiry: datetime | None = None,
+) -> VerifiedIndex:  # fmt: skip
+    """Step 1. ``fresh`` is a folder to use instead of kept metadata; ``expiry`` is the time that expiry is judged by."""
+    index = VerifiedIndex(source, anchor, fresh or state.cache(anchor.digest), now, expiry=expiry)
     state.see_index(anchor.digest, index.version, now)
     return index
 
