@@ -152,12 +152,13 @@ def commit(folder: Path) -> None:
 
 
 def build_steps(
-    project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None
-) -> dict[str, Built]:
-    """Build some steps of a project's CPU wheel for x86_64, and what they need."""
+    project: Path, store: Store, *names: str, fresh: bool = False, observer: Quiet | None = None,
+    architecture: str = "x86_64",
+) -> dict[str, Built]:  # fmt: skip
+    """Build some steps of a project's CPU wheel, and what they need."""
     opened = Project(project)
     chosen = opened.variants(["cpu"])
-    plan, _ = opened.plan(store, opened.fetch(store, chosen, _no_progress), chosen, ["x86_64"])
+    plan, _ = opened.plan(store, opened.fetch(store, chosen, _no_progress), chosen, [architecture])
     needed: dict[str, Node] = {}
     todo = list(names)
     while todo:

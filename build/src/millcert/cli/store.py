@@ -159,18 +159,38 @@ def diff_command(first: str, second: str, store_root: Path | None, as_json: bool
 @click.option(
     "--lock", "names", multiple=True, metavar="PURPOSE[/VARIANT]", help="Which locks (default: what a build needs)."
 )
-@click.option("--output", type=click.File("wb", atomic=True), default="-", help="Where to (default: standard output).")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file to write (default: standard output)."
+)
 @project_option
 @store_option
-def export_command(names: Sequence[str], output: IO[bytes], root: Path, store_root: Path | None) -> None:
+def export_command(names: Sequence[str], output: Path | None, root: Path, store_root: Path | None) -> None:
     """Write the pinned files of some locks as one tar archive, for `millcert store import` on another machine."""
     from millcert.store.kit import export_kit
 
-    if output.isatty():
-        raise UsageError("a kit is binary", fix="redirect it to a file, or give --output FILE")
-    files = _needed(root.resolve(), names)
-    size = export_kit(_open(store_root), files, output)
+    store, files = _open(store_root), _needed(root.resolve(), names)
+    if output is None:
+        if sys.stdout.isatty():
+            raise UsageError("a kit is binary", fix="redirect it to a file, or give --output FILE")
+        size = export_kit(store, files, sys.stdout.buffer)
+    else:
+        size = _write_kit(store, files, output)
     messages().print(f"{len(files)} files, {size / 1e6:.1f} MB")
+
+
+def _write_kit(store: Store, files: Mapping[Digest, str], output: Path) -> int:
+    from millcert.store.kit import export_kit
+
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        with temporary.open("wb") as stream:
+            size = export_kit(store, files, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return size
 
 
 def _needed(project: Path, names: Sequence[str]) -> Mapping[Digest, str]:

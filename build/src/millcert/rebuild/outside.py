@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 __all__ = ["OTHER_USER", "VARIATIONS", "Outside", "Variation", "Varied", "alone", "import_path", "pairwise"]
@@ -86,6 +87,7 @@ def _not_root() -> str:
     return "" if os.geteuid() == 0 else "only root may"
 
 
+@cache
 def _other_users_python() -> str:
     # through env, because setpriv itself may still run a program that only root may
     candidates = (sys.executable, "/usr/bin/python3")
@@ -122,6 +124,7 @@ def _works(command: Sequence[str]) -> bool:
         return False
 
 
+@cache
 def _other_python() -> str:
     for minor in (14, 13, 12, 11):
         found = shutil.which(f"python3.{minor}")
