@@ -144,22 +144,23 @@ def cases(t: Any) -> list[Case]:
     return [*_small(t), *_elementwise(t), *_products(t), *_training(t)]
 
 
+def _column(ratio: float | None) -> str:
+    return f"{ratio:9.2f}x" if ratio else f"{'-':>10}"
+
+
 def main() -> None:
     wootz.set_num_threads(1)
     t = torch()
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    print(
-        f"wootz {wootz.__version__}, {wootz._core.isa()}; NumPy {np.__version__}; PyTorch {t.__version__ if t else 'absent'}"
-    )
+    versions = f"NumPy {np.__version__}, PyTorch {t.__version__ if t else 'absent'}"
+    print(f"wootz {wootz.__version__} on {wootz._core.isa()}, {versions}")
     print(f"{'':38}{'wootz µs':>12}{'NumPy':>10}{'PyTorch':>10}")
     for case in cases(t):
         if wanted not in case.name:
             continue
         ours = best(case.wootz)
         ratios = [best(case.others[n]) / ours if n in case.others else None for n in ("numpy", "torch")]
-        print(
-            f"{case.name:38}{ours * 1e6:12.2f}" + "".join(f"{f'{r:.2f}x':>10}" if r else f"{'-':>10}" for r in ratios)
-        )
+        print(f"{case.name:38}{ours * 1e6:12.2f}" + "".join(_column(r) for r in ratios))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
+
 from wootz.device import Device
 
 Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float

@@ -1,9 +1,11 @@
+# ruff: noqa: E501
 # Generated: codegen/core.pyi with one line an op put in. Edit that file or ops/*.toml instead.
 import builtins
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
+
 from wootz.device import Device
 
 Scalar: TypeAlias = builtins.bool | builtins.int | builtins.float

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.optable import FRAMEWORK, generator, rows
+
 import wootz
 from wootz import _core
-
-from tests.support.optable import FRAMEWORK, generator, rows
 
 # A bit of everything that is vectorised or shared out between threads; prints results as hex, by name.
 PROGRAM = """

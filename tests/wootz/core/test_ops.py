@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.optable import Sample, rows, samples, to_arrays
+
 import wootz
 from wootz import _core
 from wootz.autograd import gradcheck, gradgradcheck
-
-from tests.support.optable import Sample, rows, samples, to_arrays
 
 SAMPLES = list(samples())
 NAMES = [str(s) for s in SAMPLES]

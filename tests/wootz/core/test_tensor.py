@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz import _core
 from wootz.errors import BackendError, DeviceError, DTypeError, ShapeError
