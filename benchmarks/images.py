@@ -113,7 +113,7 @@ def measure_usual_recipe(bench: Bench) -> None:
     shutil.copytree(wheels, target / "wheels")
     install = ["pip", "install", "--no-index", "--find-links", "/wheels", "--break-system-packages", "--no-cache-dir"]
     command = ["chroot", str(target), *install, f"/wheels/{bench.wheel.name}"]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL, check=True)
     shutil.rmtree(target / "wheels")
     shutil.rmtree(target / "var/cache/apt", ignore_errors=True)
     archive = bench.folder / "usual.tar.gz"

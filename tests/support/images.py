@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.hermetic import ROOT, Quiet, commit
+
 from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.revision import read_revision
 from millcert.image.project import BuiltImage, ImageProject
 from millcert.store import Store
 from millcert.wheel.project import Project
-
-from tests.support.hermetic import ROOT, Quiet, commit
 
 __all__ = [
     "HEALTHCHECK",

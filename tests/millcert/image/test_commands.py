@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from millcert.errors import ConfigError
-from millcert.image.recipe import load_recipe
-
 from tests.support.hermetic import ROOT, commit
 from tests.support.images import Gallery
+
+from millcert.errors import ConfigError
+from millcert.image.recipe import load_recipe
 
 
 def millcert(gallery: Gallery, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

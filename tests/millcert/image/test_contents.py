@@ -10,7 +10,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from tests.support.images import Gallery, blob, config_of, layer_names, manifest_of
 
 LOCK = re.compile(r"^(\S+) (\S+) (amd64|all) ", re.MULTILINE)

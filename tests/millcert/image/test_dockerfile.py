@@ -12,7 +12,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from tests.support.hermetic import ROOT
 from tests.support.images import Gallery, blob, config_of, manifest_of
 

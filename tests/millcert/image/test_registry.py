@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.images import SAMPLE, VERSION, Gallery, Workshop, blob, write_wheel
 from tests.support.registry import debian_registry, faulty_registry
 from tests.support.signed_image import SignedImage, run_command, signed_image

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from millcert.store import Store
-
 from tests.support.hermetic import ROOT, seed
 from tests.support.images import Gallery, Workshop, blob, make_workshop, manifest_of
+
+from millcert.store import Store
 
 
 def blobs_of(layout: Path) -> dict[str, bytes]:

@@ -12,7 +12,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from tests.support.images import Gallery, config_of, run_inside
 
 TRAIN = """
