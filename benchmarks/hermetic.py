@@ -1,0 +1,167 @@
+"""What hermeticity costs: build times of a project's CPU wheel, as ratios.
+
+Usage: python benchmarks/hermetic.py [--project ROOT] [--jobs N]. Uses the machine's store; toolchain and run-time
+libraries are made first and not counted. Ratios within one run compare; times of different machines do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from millcert.hermetic.build import Builder, Built
+from millcert.hermetic.derivation import Command, Output
+from millcert.sandbox import Bubblewrap
+from millcert.store import Store, default_root
+from millcert.wheel.plan import Plan
+from millcert.wheel.project import UNPACKERS, Project
+
+ARCHITECTURE = "x86_64"
+
+
+class Silent:
+    """An observer of builds that says nothing."""
+
+    def started(self, node: str) -> None:
+        """Nothing."""
+
+    def finished(self, built: Built) -> None:
+        """Nothing."""
+
+
+class Bench:
+    """A project with its plan, and everything built once."""
+
+    def __init__(self, root: Path, jobs: int) -> None:
+        self.project, self.jobs = Project(root), jobs
+        self.store = Store(default_root(os.environ))
+        self.chosen = self.project.variants(["cpu"])
+        self.toolchain = self.project.fetch(self.store, self.chosen, lambda *_: None)
+        self.plan, self.built = self.build()
+
+    def build(self) -> tuple[Plan, dict[str, Built]]:
+        """Plan and build, as `millcert build cpu` does."""
+        plan, _ = self.project.plan(self.store, self.toolchain, self.chosen, [ARCHITECTURE])
+        limits = self.project.targets.limits
+        builder = Builder(self.store, Bubblewrap, UNPACKERS, limits, Silent(), jobs=self.jobs)
+        return plan, builder.build(plan.nodes.values())
+
+    def names(self, *starts: str) -> list[str]:
+        """Steps by the beginnings of their names."""
+        return [name for name in self.plan.nodes if name.startswith(starts)]
+
+    def again(self, names: Sequence[str]) -> float:
+        """Seconds of a build that has forgotten some steps."""
+        for name in names:
+            self.store.forget(self.built[name].key)
+        return seconds(lambda: self.build())
+
+    def folder(self, source: object) -> Path:
+        """Where an input of a step lies on this machine."""
+        return self.store.checkout(self.built[source.node].tree if isinstance(source, Output) else str(source))  # type: ignore[arg-type]
+
+    def by_hand(self, names: Sequence[str], into: Path) -> float:
+        """Seconds of the same compiler commands run directly, as many at once, each with a cold cache."""
+        nodes = [node for name in names if isinstance(node := self.plan.nodes[name], Command)]
+        prepared = [self.prepare(node, into) for node in nodes]  # checking the store's bytes is no part of compiling
+
+        def run() -> None:
+            with ThreadPoolExecutor(self.jobs) as pool:
+                for done in pool.map(lambda job: subprocess.run(job[0], cwd=job[1], env=job[2], check=False), prepared):
+                    if done.returncode:
+                        sys.exit(f"by hand: {done.args} failed")
+
+        return seconds(run)
+
+    def prepare(self, node: Command, into: Path) -> tuple[list[str], Path, dict[str, str]]:
+        """A step's command with the sandbox's paths replaced by the machine's."""
+        places = {path: str(self.folder(source)) for path, source in node.inputs.items()}
+        output = into / node.name
+        output.mkdir()
+        places |= {"/out": str(output), "/usr/bin/python3.11": sys.executable}
+
+        def place(word: str) -> str:
+            for path in sorted(places, key=len, reverse=True):
+                for start in ("", "-I"):
+                    if word == start + path or word.startswith(f"{start}{path}/"):
+                        return start + places[path] + word[len(start + path) :]
+            return word
+
+        caches = {name: str(output / "cache") for name in node.environment if name.startswith("ZIG_")}
+        directory = Path(places.get(node.directory, str(output)))
+        return (
+            [place(word) for word in node.argv],
+            directory,
+            {"PATH": os.environ["PATH"], "HOME": str(output), **caches},
+        )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a call takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def pip_wheel(source: Path) -> float | str:
+    """Seconds of `pip wheel` with the host's compiler, or why that cannot be had."""
+    if shutil.which("c++") is None:
+        return "the machine has no C++ compiler"
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "source"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", ".build", "*.so", "__pycache__"))
+        words = [
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--quiet",
+            "--wheel-dir",
+            folder,
+            str(copy),
+        ]
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+        took = time.perf_counter() - begun
+        return (done.stderr.strip().splitlines() or ["pip wheel failed"])[-1] if done.returncode else took
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--project", type=Path, default=Path(__file__).parents[1])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    bench = Bench(options.project.resolve(), options.jobs)
+    compile_ = bench.names(f"compile-{ARCHITECTURE}-")
+    native = [*compile_, f"link-{ARCHITECTURE}"]
+    cold = bench.again(bench.names("generate-", "compile-", "link-", "stubs-", "wheel-", "check-wheel-"))
+    inside = bench.again(native)
+    with tempfile.TemporaryDirectory() as folder:
+        outside = bench.by_hand(compile_, Path(folder)) + bench.by_hand(native[-1:], Path(folder))
+    one = bench.again([compile_[0], native[-1], *bench.names("wheel-", "check-wheel-")])
+    none = bench.again([])
+    yardstick = pip_wheel(bench.project.root / bench.project.targets.source)
+    print(f"{len(compile_)} objects, {options.jobs} at once, run-time libraries warm")
+    print(f"compile and link, in the sandbox : {inside:8.2f} s")
+    print(f"the same by hand, no sandbox     : {outside:8.2f} s")
+    print(f"price of hermeticity             : {inside / outside:8.2f}  (aim: under 1.15)")
+    print(f"cold build of the wheel, checked : {cold:8.2f} s")
+    print(f"one source changed               : {one:8.2f} s   {one / cold:.2f} of cold")
+    print(f"nothing changed                  : {none:8.2f} s   {none / cold:.3f} of cold")
+    if isinstance(yardstick, str):
+        print(f"pip wheel, host compiler         : skipped: {yardstick}")
+    else:
+        print(f"pip wheel, host compiler         : {yardstick:8.2f} s   cold build is {cold / yardstick:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()
