@@ -15,6 +15,9 @@ import pytest
 from tests.support.images import SAMPLE, VERSION, Gallery, Workshop, blob, write_wheel
 from tests.support.registry import debian_registry, faulty_registry
 from tests.support.signed_image import SignedImage, run_command, signed_image
+from tests.support.sigstore.oidc import workflow_claims
+
+from millcert.cli import main
 
 __all__ = ["signed_image"]
 
@@ -148,3 +151,15 @@ def test_skopeo_reads_the_layout_and_the_registry_alike(debian, signed_image, ca
     ]
     subprocess.run(command, check=True)
     assert blob(tmp_path / "copied", signed_image.digest).read_bytes() == signed_image.manifest.read_bytes()
+
+
+def test_millcert_sign_signs_an_image_by_its_manifest(signed_image, capsys, tmp_path):
+    Path(f"{signed_image.manifest}.sigstore.json").unlink()
+    assert run_command(capsys, "verify", signed_image.layout, *signed_image.options)[0] == 14
+    instance = signed_image.server.instance
+    config = tmp_path / "trust.json"
+    config.write_bytes(instance.trust_config_json(rekor=2))
+    token = instance.issuer.token(workflow_claims())
+    main(["sign", str(signed_image.manifest), "--trust-config", str(config), "--identity-token", token])
+    code, found = run_command(capsys, "verify", signed_image.layout, *signed_image.options)
+    assert (code, found["verified"][0]["digest"]) == (0, f"sha256:{signed_image.digest}")

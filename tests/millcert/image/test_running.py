@@ -208,3 +208,12 @@ def test_syft_finds_the_packages_that_our_sbom_lists(gallery):
     theirs = {(artifact["name"], artifact["version"]) for artifact in json.loads(result.stdout)["artifacts"]}
     document = json.loads(Path(f"{gallery.cpu.manifest}.cdx.json").read_bytes())
     assert theirs == {(component["name"], component["version"]) for component in document["components"]}
+
+
+def test_the_reference_tool_finds_the_image_valid(gallery):
+    if shutil.which("oci-image-tool") is None:
+        pytest.skip("oci-image-tool is not installed (apt-get install oci-image-tool)")
+    reference = f"name={gallery.cpu.tag}"
+    command = ["oci-image-tool", "validate", "--type", "image", "--ref", reference, str(gallery.cpu.folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, "Validation succeeded" in result.stdout + result.stderr) == (0, True), result.stderr

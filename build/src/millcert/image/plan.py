@@ -156,6 +156,7 @@ class _Planner:
         return self._add(node).node
 
     def _spec(self, kind: LayerKind, compression: Compression) -> dict[str, object]:
+        # NVIDIA's libraries are compressed inside: zstd 19 takes a hundred times as long as 9 there, for 0.3 %
         base, project = kind == "base", kind == "project"
         source = {"kind": "debian" if base else "site", "path": "/unpacked", "prefix": "" if base else _SITE}
         return {
@@ -168,6 +169,7 @@ class _Planner:
             "folders": _FOLDERS if base else {},
             "clock": _CLOCK,
             "compression": compression,
+            "level": 9 if compression == "gzip" or kind == "cuda" else 19,
         }
 
     def _add(self, node: Node) -> Output:

@@ -205,7 +205,7 @@ def check_names(tree: Tree) -> None:
 def write_layer(tree: Tree, spec: dict[str, Any], path: str) -> tuple[str, int]:
     """The digest and size of the tar file before compression."""
     folders = {parent for name in tree for parent in parents(name)} | {n for n, c in tree.items() if c is None}
-    with pathlib.Path(path).open("xb") as stream, compressor(spec["compression"], stream) as packed:
+    with pathlib.Path(path).open("xb") as stream, compressor(spec, stream) as packed:
         hashing = Hashing(packed)
         with tarfile.open(fileobj=cast(IO[bytes], hashing), mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for name in sorted(folders | set(tree)):
@@ -240,11 +240,11 @@ def add(archive: tarfile.TarFile, name: str, content: Content, spec: dict[str, A
             archive.addfile(info, stream)
 
 
-def compressor(kind: str, stream: io.BufferedWriter) -> Any:
-    if kind == "gzip":
-        return gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=stream, mtime=0)
+def compressor(spec: dict[str, Any], stream: io.BufferedWriter) -> Any:
+    if spec["compression"] == "gzip":
+        return gzip.GzipFile(filename="", mode="wb", compresslevel=spec["level"], fileobj=stream, mtime=0)
     # a locked wheel that only the sandbox has
-    return importlib.import_module("backports.zstd").ZstdFile(stream, "w", level=19)
+    return importlib.import_module("backports.zstd").ZstdFile(stream, "w", level=spec["level"])
 
 
 class Hashing:
