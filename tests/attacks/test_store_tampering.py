@@ -118,6 +118,17 @@ def test_a_described_link_that_leads_out_is_not_unpacked(store: Store) -> None:
         store.checkout(tree)
 
 
+@pytest.mark.parametrize("target", ["/etc", "sub", "."])
+def test_a_described_file_below_a_link_is_not_unpacked(store: Store, tmp_path: Path, target: str) -> None:
+    """The link alone is legal, and so is the file; unpacked in this order the file lands where the link leads."""
+    file = {"path": "a/x", "kind": "file", "digest": store.add_bytes(b"payload"), "size": 7}
+    entries = [{"path": "a", "kind": "link", "target": target}, file]
+    with pytest.raises(UnsafeArchiveError):
+        store.checkout(store.add_bytes(canonical_json({"tree": 1, "entries": entries})))
+    with pytest.raises(UnsafeArchiveError):
+        store.checkout(store.add_bytes(canonical_json({"tree": 1, "entries": [file, file]})))
+
+
 # -- kits
 
 

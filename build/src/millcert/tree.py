@@ -92,9 +92,21 @@ def parse_tree(data: bytes) -> Tree:
         document = json.loads(data)
         if document["tree"] != 1:
             raise ValueError(f"tree format {document['tree']!r}")
-        return Tree(tuple(_entry(fields) for fields in document["entries"]))
+        tree = Tree(tuple(_entry(fields) for fields in document["entries"]))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("not the description of a tree", reason=error) from error
+    _check_nesting(tree)
+    return tree
+
+
+def _check_nesting(tree: Tree) -> None:
+    """Each path once, and none below a file or a link: unpacking would write through it."""
+    leaves = {entry.path for entry in tree.entries if entry.kind != "folder"}
+    if len({entry.path for entry in tree.entries}) != len(tree.entries):
+        raise UnsafeArchiveError("a tree with one path twice")
+    for folder in tree.folders():
+        if folder in leaves:
+            raise UnsafeArchiveError("a path below a file or a link", path=folder)
 
 
 def _entry(fields: dict[str, object]) -> Entry:
