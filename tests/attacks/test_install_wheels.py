@@ -237,7 +237,8 @@ def test_a_record_that_is_not_exact(tmp_path: Path, how: str) -> None:
     first, data = next(iter(members.items()))
     good = line(first, data)
     bad = {
-        "another hash": line(first, b"y = 1\n"), "no hash": f"{first},,\n", "another size": good.replace(",6\n", ",7\n"),
+        "another hash": line(first, b"y = 1\n"), "no hash": f"{first},,\n",
+        "another size": good.replace(",6\n", ",7\n"),
         "a weak hash": f"{first},md5={hashlib.md5(data).hexdigest()},6\n", "twice": good + good,
     }[how]  # fmt: skip
     record = bad + "".join(line(p, d) for p, d in list(members.items())[1:]) + f"{INFO}/RECORD,,\n"

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from millcert.attest import Policy, Subject, provenance
 from millcert.attest.trust import read_trusted_root
@@ -141,7 +142,7 @@ class Stall:
         """The file of the site that is the first wheel's ``kind``."""
         file = self.listed()
         pin = file.evidence["bundles"][0] if kind == "bundle" else file.evidence[kind]
-        return (self.nightly.site.root / "nightly/cpu/wootz" / pin["url"]).resolve()
+        return (self.nightly.site.root / "nightly/cpu/wootz" / unquote(pin["url"])).resolve()
 
     def listed(self) -> PageFile:
         """The newest wheel on the page."""

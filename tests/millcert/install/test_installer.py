@@ -38,7 +38,8 @@ def test_the_chain_of_evidence_names_every_step(site: str, client: Client) -> No
     with client.prepare(site) as prepared:
         chain = json.loads(json.dumps(prepared.chain))
     assert chain["tuf"]["timestamp"] >= 1
-    assert [step["check"] for step in chain["evidence"]["attestations"][0]["steps"]][:3] == ["form", "time", "certificate"]
+    steps = chain["evidence"]["attestations"][0]["steps"]
+    assert [step["check"] for step in steps][:3] == ["form", "time", "certificate"]
     assert [wheel["trusted_by"] for wheel in chain["wheels"]] == ["attestation", "lock"]
     assert not prepared.folder.exists()
 

@@ -32,7 +32,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 _python = click.option("--python", type=_FILE, metavar="PATH", help="The environment's Python (default: this one).")
 
 
-class _Moment(click.ParamType):
+class _Moment(click.ParamType[Any]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:

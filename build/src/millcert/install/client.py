@@ -166,7 +166,8 @@ def _refusals() -> Iterator[None]:
         raise IndexRefusedError("a file of the signed index is missing or wrong", reason=error) from error
     except FetchError as error:
         raise UnreachableIndexError(
-            "the index could not be read, and nothing older is taken instead", reason=error.message, **error.evidence
+            "the index could not be read, and nothing older is taken instead",
+            **{**error.evidence, "reason": "; ".join(filter(None, [error.message, error.evidence.get("reason")]))},
         ) from error
     except OSError as error:
         raise IndexRefusedError("metadata cannot be kept", reason=os.strerror(error.errno or 0)) from error

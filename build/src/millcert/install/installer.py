@@ -71,7 +71,7 @@ def open_index(
     source: Source, anchor: Anchor, state: State, now: datetime, *,
     fresh: Path | None = None, expiry: datetime | None = None,
 ) -> VerifiedIndex:  # fmt: skip
-    """Step 1. ``fresh`` is a folder to use instead of kept metadata; ``expiry`` is the time that expiry is judged by."""
+    """Step 1. ``fresh``: a folder instead of kept metadata; ``expiry``: the time by which it must not have run out."""
     index = VerifiedIndex(source, anchor, fresh or state.cache(anchor.digest), now, expiry=expiry)
     state.see_index(anchor.digest, index.version, now)
     return index
