@@ -37,11 +37,13 @@ PyObject* construct(PyTypeObject* type, PyObject* args, PyObject*) {
 void destroy(PyObject* self) {
   auto* o = reinterpret_cast<TensorObject*>(self);
   PyTypeObject* type = Py_TYPE(self);
-  if (o->weak) PyObject_ClearWeakRefs(self);
   if (o->impl) {
-    o->impl->wrapper.store(nullptr, std::memory_order_relaxed);
-    Ref<TensorImpl>::release(o->impl);
+    // Another object may have taken this one's place while it was dying (see `wrap`).
+    void* known = self;
+    o->impl->wrapper.compare_exchange_strong(known, nullptr, std::memory_order_relaxed);
   }
+  if (o->weak) PyObject_ClearWeakRefs(self);
+  Ref<TensorImpl>::release(o->impl);
   // Subclasses are collected as garbage and freed otherwise than tensors.
   freefunc release = type == tensor_type ? free_object : reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free));
   release(self);
@@ -412,7 +414,9 @@ PyTypeObject* make_tensor_type(PyObject* module) {
 
 PyObject* wrap(Tensor t) {
   if (!t.defined()) return Object::borrow(Py_None).release();
-  if (void* known = t->wrapper.load(std::memory_order_relaxed)) return Object::borrow(static_cast<PyObject*>(known)).release();
+  // A known object without references is being destroyed, and something its destruction runs asks for the tensor.
+  auto* known = static_cast<PyObject*>(t->wrapper.load(std::memory_order_relaxed));
+  if (known && Py_REFCNT(known) > 0) return Object::borrow(known).release();
   t->wrapped = false;  // a number's tensor that reaches Python is a tensor like any other
   return make_object(tensor_type, std::move(t));
 }

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -35,7 +36,7 @@ class Crew {
     if (!turn.owns_lock()) return false;
     {
       std::lock_guard guard(mutex_);
-      while (static_cast<int>(workers_) < threads - 1) hire();
+      while (workers_ < threads - 1 && hire()) {}
       job_ = &job;
       wanted_ = threads - 1;
       ++round_;
@@ -49,9 +50,15 @@ class Crew {
   }
 
  private:
-  void hire() {
+  // False where the system gives no more threads: the work is done by those there are.
+  bool hire() {
+    try {
+      std::thread([this] { loop(); }).detach();
+    } catch (const std::system_error&) {
+      return false;
+    }
     ++workers_;
-    std::thread([this] { loop(); }).detach();
+    return true;
   }
 
   void loop();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 #include <vector>
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -33,8 +34,9 @@ SizeClass classify(size_t bytes) {
 class Spin {
  public:
   void lock() {
-    while (flag_.test_and_set(std::memory_order_acquire))
-      while (flag_.test(std::memory_order_relaxed)) {}
+    // The holder may have been preempted: on a busy machine, let it run.
+    for (int spins = 0; flag_.test_and_set(std::memory_order_acquire); ++spins)
+      if (spins >= 64) std::this_thread::yield();
   }
   void unlock() { flag_.clear(std::memory_order_release); }
 

@@ -90,8 +90,14 @@ struct pow : Plain {
   }
   template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
     T x[Vec<T>::size], y[Vec<T>::size];
-    a.store(x);
     b.store(y);
+    bool same = true;
+    for (int i = 1; i < Vec<T>::size; ++i) same &= y[i] == y[0];
+    if (same && y[0] == 2) return a * a;
+    if (same && y[0] == 3) return a * a * a;
+    if (same && y[0] == 1) return a;
+    if (same && y[0] == -1) return Vec<T>(1) / a;
+    a.store(x);
     for (int i = 0; i < Vec<T>::size; ++i) x[i] = std::pow(x[i], y[i]);
     return Vec<T>::load(x);
   }

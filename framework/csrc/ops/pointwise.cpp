@@ -201,9 +201,17 @@ DType compute_type(const PointOp& op, const Tensor* const* inputs, int n) {
   return op.rule == ResultRule::Float && !is_float(t) ? default_type : t;
 }
 
+// Elements that share memory cannot be written one by one.
+void check_writable(const char* op, const Tensor& t) {
+  for (int d = 0; d < t.dim(); ++d)
+    WOOTZ_CHECK(t.strides()[d] != 0 || t.shape()[d] <= 1, ErrorKind::Shape, op, ": unsupported operation: more than one element ",
+                "of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.");
+}
+
 void check_out(const PointOp& op, const Tensor& out, const Dims& shape, DType result) {
   WOOTZ_CHECK(out.shape() == shape, ErrorKind::Shape, op.name, ": output with shape ", text(out.shape()),
         " doesn't match the broadcast shape ", text(shape));
+  check_writable(op.name, out);
   WOOTZ_CHECK(info(result).category <= info(out.dtype()).category, ErrorKind::DType, op.name, ": result type ",
         name_of(result), " can't be cast to the desired output type ", name_of(out.dtype()));
 }
@@ -298,6 +306,7 @@ void assign(const Tensor& t, const Tensor& value) {
   WOOTZ_CHECK(expandable(value.shape(), t.shape()), ErrorKind::Shape, "The expanded size of the tensor ", text(t.shape()),
         " must match the existing size ", text(value.shape()), " at non-singleton dimensions");
   if (t.numel() == 0) return;
+  check_writable("copy_", t);
   Tensor source = clashes(t, value) ? clone(value) : value;
   Program program;
   program.loop = loop_for({"copy_", cpu::Op::copy, ResultRule::Same, false}, t.dtype());

@@ -199,11 +199,12 @@ def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 
 def _reduce(self: Tensor) -> tuple[Any, ...]:
-    return _rebuild, (self.detach().numpy(force=True), self.requires_grad)
+    return _rebuild, (type(self), self.detach().numpy(force=True), self.requires_grad)
 
 
-def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
-    return _core.from_buffer(array if array.flags.writeable else array.copy()).requires_grad_(requires_grad)
+def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
+    t = _core.from_buffer(array if array.flags.writeable else array.copy())
+    return (t if kind is Tensor else kind(t)).requires_grad_(requires_grad)
 
 
 def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:

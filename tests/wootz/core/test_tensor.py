@@ -287,6 +287,35 @@ def test_identity_subclasses_and_weak_references() -> None:
     gc.collect()
 
 
+def test_a_weak_reference_callback_may_ask_for_the_tensor_again() -> None:
+    x = wootz.ones(2, requires_grad=True)
+    (x * 2).sum().backward()
+    seen = []
+    ref = weakref.ref(x.grad, lambda _: seen.append(x.grad))
+    assert ref() is None and seen[0] is x.grad and seen[0].tolist() == [2.0, 2.0]
+
+
+def test_repeated_memory_is_not_written_to() -> None:
+    row = wootz.ones(3).expand(2, 3)
+    for write in (lambda: row.add_(1), lambda: row.fill_(2), lambda: row.copy_(wootz.ones(2, 3))):
+        with pytest.raises(ShapeError, match=r"more than one element.*clone\(\)"):
+            write()
+    assert row.tolist() == [[1.0] * 3] * 2
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 1, -1, 0, 0.5, -2.5])
+def test_powers_with_a_number(exponent: float) -> None:
+    x = np.random.default_rng(0).uniform(0.1, 3, 41)
+    np.testing.assert_allclose((wootz.tensor(x) ** exponent).numpy(), x**exponent, rtol=1e-14)
+
+
+def test_parameters_are_pickled_as_parameters() -> None:
+    from wootz.nn import Parameter
+
+    p = pickle.loads(pickle.dumps(Parameter(wootz.ones(2))))
+    assert type(p) is Parameter and p.requires_grad
+
+
 def test_copy_and_pickle() -> None:
     x = wootz.randn(2, 3, requires_grad=True)
     y = copy.deepcopy(x)
