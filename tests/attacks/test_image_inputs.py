@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.support.images import SAMPLE, VERSION, Workshop, make_workshop, pin_lines, seed, write_wheel
+
 from millcert import debian
 from millcert.errors import BuildError, HashMismatchError, LockError, MillcertError, UnsafeArchiveError, UsageError
 from millcert.image.layout import Layout
@@ -18,9 +20,6 @@ from millcert.image.unpack import unpack_package
 from millcert.lock import read_lock
 from millcert.model import parse_digest
 from millcert.store import Store
-
-from tests.support.hermetic import seed
-from tests.support.images import SAMPLE, VERSION, Workshop, make_workshop, pin_lines, write_wheel
 
 Member = tuple[tarfile.TarInfo, bytes]
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.support.hermetic import ROOT, Quiet, commit
 from millcert.errors import FetchError, SandboxError
 from millcert.hermetic.revision import read_revision
 from millcert.image.project import BuiltImage, ImageProject
+from millcert.model import Digest
 from millcert.store import Store
 from millcert.wheel.project import Project
 
@@ -40,6 +41,7 @@ __all__ = [
     "make_workshop",
     "manifest_of",
     "run_inside",
+    "seed",
     "write_wheel",
 ]
 
@@ -113,6 +115,13 @@ class Workshop:
             compressions=["gzip"], fresh=fresh, dist=dist,
         )  # fmt: skip
         return built, quiet
+
+
+def seed(store: Store, source: Store, digests: Iterable[Digest]) -> None:
+    """Put blobs of one store into another one."""
+    for digest in digests:
+        if not store.has(digest):
+            store.add_file(source.path(digest))
 
 
 def _silent(filename: str, received: int, size: int) -> None:

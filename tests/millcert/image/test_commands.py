@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.support.hermetic import ROOT, commit
-from tests.support.images import Gallery
+from tests.support.images import Gallery, seed
 
+from millcert.debian import DebianPackage, SupersededError, read_lock
 from millcert.errors import ConfigError
+from millcert.image.audit import audit
+from millcert.image.project import ImageProject
 from millcert.image.recipe import load_recipe
+from millcert.lock import read_lock as read_wheels
+from millcert.lock import select
+from millcert.model import Digest
+from millcert.store import Store
+from millcert.wheel.project import Project
 
 
 def millcert(gallery: Gallery, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -114,3 +126,52 @@ def test_the_frozen_lock_asks_for_the_same_packages_as_the_one_with_updates():
         for name in ("image.lock", "image-main.lock")
     ]
     assert locked[0] == locked[1]
+
+
+@contextlib.contextmanager
+def empty_mirror() -> Iterator[str]:
+    """A Debian mirror that has dropped everything."""
+
+    class Empty(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Empty)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_security_update_that_took_a_pins_place_is_named_with_both_ways_out(gallery, tmp_path, monkeypatch):
+    images = ImageProject(Project(gallery.workshop.root))
+    store = Store(tmp_path / "store")
+    wheels = [material.digest for material in gallery.cpu.materials if "pypi" in material.uri]
+    base = read_lock(ROOT / "lockfiles/debian/base.lock").packages
+    tools = [file.digest for _, file in select(read_wheels(ROOT / "lockfiles/toolchain/images.txt"))]
+    seed(store, gallery.workshop.store, [*wheels, *tools, *(package.digest for package in base)])
+    with empty_mirror() as address:
+        monkeypatch.setenv("MILLCERT_DEBIAN_MIRROR", address)
+        monkeypatch.setenv("MILLCERT_DEBIAN_SECURITY_MIRROR", address)
+        with pytest.raises(SupersededError) as caught:
+            images.fetch(store, images.project.variants(["cpu"]), lambda *_: None)
+    assert ".deb" in str(caught.value)
+    assert "millcert lock debian/image" in caught.value.fix
+    assert "--base" in caught.value.fix
+
+
+def package(name: str, version: str, *, security: bool = False) -> DebianPackage:
+    pool = f"pool/{'updates/' if security else ''}main/x/{name}_{version}_amd64.deb"
+    return DebianPackage(name, version, "amd64", 1, Digest("0" * 64), pool)
+
+
+def test_the_audit_names_what_is_newer_gone_or_new_with_security_first():
+    locked = [package("a", "1"), package("b", "1"), package("c", "1"), package("same", "1")]
+    newest = [package("a", "2"), package("c", "1.1", security=True), package("d", "1"), package("same", "1")]
+    found = [(item.name, item.locked, item.newest, item.security) for item in audit(locked, newest)]
+    assert found == [("c", "1", "1.1", True), ("a", "1", "2", False), ("b", "1", "", False), ("d", "", "1", False)]

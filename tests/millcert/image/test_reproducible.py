@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.hermetic import ROOT, seed
-from tests.support.images import Gallery, Workshop, blob, make_workshop, manifest_of
+from tests.support.hermetic import ROOT
+from tests.support.images import Gallery, Workshop, blob, make_workshop, manifest_of, seed
 
 from millcert.store import Store
 

@@ -98,7 +98,11 @@ class ImageProject:
         tools = lock.select(lock.read_lock(self._locks / "toolchain" / "images.txt"), "x86_64")
         index.fetch([*tools, *wheels], store, progress)
         debian.fetch(debian.read_lock(self._locks / "debian" / "base.lock"), store, progress)
-        debian.fetch(debian.read_lock(self._packages), store, progress)
+        try:
+            debian.fetch(debian.read_lock(self._packages), store, progress)
+        except debian.SupersededError as error:
+            error.fix += "; or build with --base, from the archive that drops nothing"
+            raise
 
     def _wheels(self, variant: Variant) -> tuple[list[tuple[lock.Pin, lock.LockedFile]], ...]:
         libraries = lock.read_lock(self._locks / "images" / f"{variant.name}.txt") if variant.cuda else None
