@@ -86,7 +86,9 @@ def test_a_dry_run_remembers_nobody(stall: Stall, client: Client, tmp_path: Path
 # -- kept state
 
 
-@pytest.mark.parametrize("how", [b"", b"{}", b'{"ratchet": 1, "indexes": {}, "projects": {"wootz": 3}}', b'{"a":1,"a":2}'])
+@pytest.mark.parametrize(
+    "how", [b"", b"{}", b'{"ratchet": 1, "indexes": {}, "projects": {"wootz": 3}}', b'{"a":1,"a":2}']
+)
 def test_a_damaged_ratchet_is_never_started_anew(stall: Stall, client: Client, tmp_path: Path, how: bytes) -> None:
     install(stall, client, tmp_path / "first")
     (client.folder / "state" / "ratchet.json").write_bytes(how)
@@ -200,14 +202,14 @@ def test_an_altered_kit(stall: Stall, client: Client, airgapped: Client, tmp_pat
 
 def test_a_kit_by_somebody_else(stall: Stall, client: Client, airgapped: Client, tmp_path: Path) -> None:
     other = Stall.open(tmp_path / "other")
-    kit = make_kit(other, replace(client, anchor=Anchor(other.nightly.root), folder=tmp_path / "evil"), tmp_path / "kit")
+    kit = make_kit(
+        other, replace(client, anchor=Anchor(other.nightly.root), folder=tmp_path / "evil"), tmp_path / "kit"
+    )
     with pytest.raises(MillcertError):
         read_kit(airgapped, kit)
 
 
-def test_a_cut_off_kit_and_one_of_another_kind(
-    stall: Stall, client: Client, airgapped: Client, tmp_path: Path
-) -> None:
+def test_a_cut_off_kit_and_one_of_another_kind(stall: Stall, client: Client, airgapped: Client, tmp_path: Path) -> None:
     kit = make_kit(stall, client, tmp_path / "kit")
     whole = kit.read_bytes()
     kit.write_bytes(whole[: len(whole) // 2])

@@ -1,13 +1,13 @@
 """The verb: prove everything, then let pip install what was proven.
 
- 1. Index: TUF from the anchor, not older than the floor, or than what was seen before.
- 2. Release: the newest one of the project's verified page that fits, attested long enough ago.
- 3. Evidence: bundles, provenance, SBOM and lock, each with the digest that the page pins.
- 4. Lock: every other wheel, on its own verified page with the hash that the lock names.
- 5. Wheels: digests, sizes, the archive and RECORD, metadata as on the page.
- 6. Attestation: the policy's builders, as many as it demands; provenance and SBOM agree with wheel and page.
- 7. Ratchet: attested as before, by whom it was attested before.
- 8. pip, on the local files alone; then the verification summary.
+1. Index: TUF from the anchor, not older than the floor, or than what was seen before.
+2. Release: the newest one of the project's verified page that fits, attested long enough ago.
+3. Evidence: bundles, provenance, SBOM and lock, each with the digest that the page pins.
+4. Lock: every other wheel, on its own verified page with the hash that the lock names.
+5. Wheels: digests, sizes, the archive and RECORD, metadata as on the page.
+6. Attestation: the policy's builders, as many as it demands; provenance and SBOM agree with wheel and page.
+7. Ratchet: attested as before, by whom it was attested before.
+8. pip, on the local files alone; then the verification summary.
 """
 
 from __future__ import annotations

@@ -33,9 +33,7 @@ def verification_summary(
             "timeVerified": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "resourceUri": resource,
             "policy": {"uri": "urn:millcert:policy", "digest": {"sha256": policy}},
-            "inputAttestations": [
-                {"uri": uri, "digest": {"sha256": found}} for uri, found in sorted(inputs.items())
-            ],
+            "inputAttestations": [{"uri": uri, "digest": {"sha256": found}} for uri, found in sorted(inputs.items())],
             "verificationResult": "PASSED",
             # a level is a claim about the builder's platform, which a policy names but does not grade
             "verifiedLevels": ["SLSA_BUILD_LEVEL_UNEVALUATED"],

@@ -126,9 +126,7 @@ class _Reader:
     def _directory(self) -> tuple[bytes, int]:
         if self.length < _END.size:
             raise self.refuse("not a zip archive")
-        magic, disk, first, here, count, size, start, comment = _END.unpack(
-            self.at(self.length - _END.size, _END.size)
-        )
+        magic, disk, first, here, count, size, start, comment = _END.unpack(self.at(self.length - _END.size, _END.size))
         if magic != b"PK\x05\x06" or comment:
             raise self.refuse("data past the end of the archive, or a comment", expected="the end record is the end")
         if disk or first or here != count or count == 0xFFFF or 0xFFFFFFFF in (size, start):
