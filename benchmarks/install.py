@@ -21,12 +21,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "build" / "src")]
 
+from tests.support.installing import INDEX, Client, Stall  # noqa: E402
+from tests.support.nightly import make_wheel, pip, serve  # noqa: E402
+
 from millcert.install.anchor import Anchor  # noqa: E402 - the path comes first
 from millcert.install.wheelfile import check_wheel  # noqa: E402
 from millcert.model import digest_of_file  # noqa: E402
-
-from tests.support.installing import INDEX, Client, Stall  # noqa: E402
-from tests.support.nightly import make_wheel, pip, serve  # noqa: E402
 
 Times = dict[str, list[float]]
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.support.nightly import NOW, OWNED, Nightly, build_wheel, client, lock_of, make_wheel, serve
+
 from millcert.keys import DEFAULT_LIFETIMES
 from millcert.model import digest_of
 from millcert.names import NormalizedName
@@ -26,8 +28,6 @@ from millcert.publish.page import Page, PageFile, page_path, project_list
 from millcert.publish.plan import Plan, draft_pages
 from millcert.publish.switch import commit
 from millcert.publish.thirdparty import ThirdParty
-
-from tests.support.nightly import NOW, OWNED, Nightly, build_wheel, client, lock_of, make_wheel, serve
 
 ADDED = 7
 SHAPES = {100: (10, 10), 10_000: (100, 100), 100_000: (1_000, 100)}  # files: (projects, files of each)

@@ -22,10 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "build" / "src")]
 
-from millcert.attest.verify import Verifier  # noqa: E402 - the path comes first
-
 from tests.support.sigstore import Instance  # noqa: E402
 from tests.support.sigstore.scene import IDENTITY, WHEEL, Scene  # noqa: E402
+
+from millcert.attest.verify import Verifier  # noqa: E402 - the path comes first
 
 Times = dict[str, list[float]]
 

@@ -4,8 +4,9 @@ import argparse
 import time
 from pathlib import Path
 
-import wootz
 from sklearn.datasets import load_digits
+
+import wootz
 from wootz import nn
 from wootz.data import DataLoader, TensorDataset
 from wootz.optim import AdamW

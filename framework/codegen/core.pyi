@@ -308,4 +308,5 @@ def adamw_step(
     decoupled: builtins.bool = True,
     maximize: builtins.bool = False,
 ) -> None: ...
+
 # <functions>

@@ -14,6 +14,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.sigstore import Instance, draft_bundle, workflow_claims
+from tests.support.sigstore.rekor import b64
+from tests.support.sigstore.scene import WHEEL, Scene
+
 from millcert.attest.errors import (
     BundleError,
     CertificateError,
@@ -24,10 +28,6 @@ from millcert.attest.errors import (
     TimeError,
 )
 from millcert.errors import VerificationError
-
-from tests.support.sigstore import Instance, draft_bundle, workflow_claims
-from tests.support.sigstore.rekor import b64
-from tests.support.sigstore.scene import WHEEL, Scene
 
 _INSTANCE = Instance()
 

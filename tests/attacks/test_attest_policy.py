@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.sigstore import Instance, email_claims, workflow_claims
+from tests.support.sigstore.scene import BUILDER_ID, IDENTITY, WHEEL, Scene, rule
+
 from millcert.attest.errors import (
     IdentityRefusedError,
     ProvenanceRefusedError,
@@ -18,9 +21,6 @@ from millcert.attest.errors import (
 )
 from millcert.attest.policy import BuilderRule, Policy
 from millcert.errors import VerificationError
-
-from tests.support.sigstore import Instance, email_claims, workflow_claims
-from tests.support.sigstore.scene import BUILDER_ID, IDENTITY, WHEEL, Scene, rule
 
 _INSTANCE = Instance()
 _REBUILDER = "rebuilder@example.org"

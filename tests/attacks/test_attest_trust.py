@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from millcert.attest.errors import CertificateError, LogEntryError, SctError, TimeError, TrustRootError
-from millcert.errors import VerificationError
-
 from tests.support.sigstore import Instance
 from tests.support.sigstore.scene import IDENTITY, Scene
+
+from millcert.attest.errors import CertificateError, LogEntryError, SctError, TimeError, TrustRootError
+from millcert.errors import VerificationError
 
 _CACHE = Path("sigstore-python", "tuf", "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev")
 

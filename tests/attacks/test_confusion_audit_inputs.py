@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.confusion import AUDIT_DAY, ROOT
+
 from millcert.errors import UsageError
 from millcert.guard import Report, Scene, audit
 from millcert.guard.address import parse_address
@@ -16,8 +18,6 @@ from millcert.guard.options import read_environment
 from millcert.guard.reading import LARGEST, read_input
 from millcert.guard.sarif import render_sarif
 from millcert.lock.namespaces import read_namespaces
-
-from tests.support.confusion import AUDIT_DAY, ROOT
 
 MAP = read_namespaces(ROOT / "lockfiles" / "namespaces.toml")
 NAMES = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.support.confusion import ATTACKS, Attack, run, stage
 
 

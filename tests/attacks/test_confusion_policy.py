@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millcert.errors import ConfigError, ConfusionError
 from millcert.guard import Answer, HomeUnavailableError, NameAbsentError, Presence, ResolverPolicy
 from millcert.guard.candidates import look_alikes

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.deb import CONTROL, Entry, ar, entry, make_deb, tar
+
 from millcert.debian import Rules, unpack
 from millcert.errors import UnsafeArchiveError
-
-from tests.support.deb import CONTROL, Entry, ar, entry, make_deb, tar
 
 LINK = {"type": tarfile.SYMTYPE}
 HARD = {"type": tarfile.LNKTYPE}

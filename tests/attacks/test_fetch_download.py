@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.faults import altered, cut, endless, redirect, short, silent_after
+from tests.support.index import LoopbackIndex, certificate, loopback_index
+from tests.support.nightly import make_wheel
+
 from millcert.errors import HashMismatchError
 from millcert.index import (
     AbsentError,
@@ -23,10 +27,6 @@ from millcert.lock import LockedFile, Pin
 from millcert.model import digest_of
 from millcert.names import normalize
 from millcert.store import Store
-
-from tests.support.faults import altered, cut, endless, redirect, short, silent_after
-from tests.support.index import LoopbackIndex, certificate, loopback_index
-from tests.support.nightly import make_wheel
 
 Wanted = tuple[Pin, LockedFile]
 

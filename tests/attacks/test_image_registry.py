@@ -8,6 +8,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from tests.support.registry import FaultyRegistry, Handler, faulty_registry
+from tests.support.signed_image import SignedImage, signed_image
+
 from millcert.image.credentials import machine_credentials
 from millcert.image.errors import DigestError, ReferrerError, RegistryError
 from millcert.image.layout import Layout
@@ -16,9 +19,6 @@ from millcert.image.referrers import Artifact, artifacts_beside, check_artifacts
 from millcert.image.registry import Registry
 from millcert.image.session import RegistrySession
 from millcert.image.transfer import Pushed, pull, push
-
-from tests.support.registry import FaultyRegistry, Handler, faulty_registry
-from tests.support.signed_image import SignedImage, signed_image
 
 __all__ = ["signed_image"]
 

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.installing import FIRST, INDEX, SECOND, Client, Stall, sbom_of
+from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, memory_folder, serve
+from tests.support.sigstore import workflow_claims
+
 from millcert.attest.errors import IdentityRefusedError, ProvenanceRefusedError, SubjectMismatchError
 from millcert.errors import ConfusionError, FetchError, HashMismatchError, MillcertError
 from millcert.index import ClientConfiguration
@@ -33,10 +37,6 @@ from millcert.install.errors import (
 from millcert.install.source import BoundTransport
 from millcert.model import Digest, digest_of
 from millcert.publish.page import Page, PageFile
-
-from tests.support.installing import FIRST, INDEX, SECOND, Client, Stall, sbom_of
-from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, memory_folder, serve
-from tests.support.sigstore import workflow_claims
 
 
 @pytest.fixture
@@ -422,9 +422,8 @@ def test_a_connection_that_drops(stall: Stall, client: Client, suffix: str) -> N
 
 @pytest.mark.parametrize("suffix", PLACES)
 def test_a_redirect_to_another_host(stall: Stall, client: Client, suffix: str) -> None:
-    with misbehaving(stall.nightly.site.root, suffix, redirected) as address:
-        with pytest.raises(FetchError) as refusal:
-            client.verified(address)
+    with misbehaving(stall.nightly.site.root, suffix, redirected) as address, pytest.raises(FetchError) as refusal:
+        client.verified(address)
     assert "another host" in str(refusal.value)
 
 

@@ -8,6 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.installing import CPU, FIRST, INDEX, SECOND, Client, Stall, instance
+from tests.support.nightly import NOW, memory_folder, serve
+from tests.support.sigstore import workflow_claims
+from tests.support.sigstore.scene import rule
+
 from millcert.attest import Policy
 from millcert.errors import HashMismatchError, MillcertError, UnsafeArchiveError
 from millcert.install.anchor import Anchor
@@ -22,11 +27,6 @@ from millcert.install.installer import Installer, open_index
 from millcert.install.kit import Recorder, open_kit, reference_time, write_kit
 from millcert.install.source import HttpSource
 from millcert.model import digest_of
-
-from tests.support.installing import CPU, FIRST, INDEX, SECOND, Client, Stall, instance
-from tests.support.nightly import NOW, memory_folder, serve
-from tests.support.sigstore import workflow_claims
-from tests.support.sigstore.scene import rule
 
 OTHER = "https://github.com/example/wootz/.github/workflows/other.yml@refs/heads/main"
 REBUILDS = "https://github.com/example/rebuilds/.github/workflows/nightly.yml@refs/heads/main"

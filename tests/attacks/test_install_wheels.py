@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.nightly import make_wheel
+
 from millcert.install.errors import HostileWheelError
 from millcert.install.wheelfile import THIRD_PARTY, check_wheel
-
-from tests.support.nightly import make_wheel
 
 INFO = "demo-1.0.dist-info"
 NAME = "demo-1.0-py3-none-any.whl"

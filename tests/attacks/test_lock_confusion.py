@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.index import LoopbackIndex, loopback_index
+from tests.support.locks import NAMESPACES, LockProject
+from tests.support.nightly import make_wheel
+
 from millcert.errors import ConfigError, ConfusionError, LockError
 from millcert.index import AbsentError
 from millcert.lock import read_lock
@@ -21,10 +25,6 @@ from millcert.lock.relock import Upgrade
 from millcert.lock.resolver import Resolution
 from millcert.lock.selection import Target
 from millcert.names import normalize
-
-from tests.support.index import LoopbackIndex, loopback_index
-from tests.support.locks import NAMESPACES, LockProject
-from tests.support.nightly import make_wheel
 
 
 @pytest.fixture

@@ -10,6 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.attacker import page_role
+from tests.support.nightly import (
+    NOW,
+    OWNED,
+    Nightly,
+    build_wheel,
+    client,
+    hours,
+    lock_of,
+    make_wheel,
+    memory_folder,
+    serve,
+    trusting,
+)  # fmt: skip
+from tuf.api.metadata import TargetFile
+
 from millcert.errors import ConfigError, ConfusionError, HashMismatchError, MillcertError, UsageError, VerificationError
 from millcert.keys import DEFAULT_LIFETIMES, Draft, renew, role_of
 from millcert.lock import Lock, LockedFile, Pin
@@ -27,22 +43,6 @@ from millcert.publish import (
 )  # fmt: skip
 from millcert.publish.page import Page
 from millcert.publish.views import stored_path
-from tuf.api.metadata import TargetFile
-
-from tests.support.attacker import page_role
-from tests.support.nightly import (
-    NOW,
-    OWNED,
-    Nightly,
-    build_wheel,
-    client,
-    hours,
-    lock_of,
-    make_wheel,
-    memory_folder,
-    serve,
-    trusting,
-)  # fmt: skip
 
 VERSION = "0.1.0.dev20261123+cpu"
 

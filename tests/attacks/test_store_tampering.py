@@ -102,10 +102,10 @@ def test_a_record_of_another_derivation_is_not_believed(store: Store, tmp_path: 
     assert [problem.reason for problem in verify(store).problems] == ["the record of another derivation"]
 
 
-@pytest.mark.parametrize("entry", ["/etc/cron.d/x", "../../x", "a/../../x", "a//b", ".", "a\\b", "a\nb"])
-def test_a_description_that_leads_out_is_not_unpacked(store: Store, entry: str) -> None:
+@pytest.mark.parametrize("entry", ["{outside}/x", "../../x", "a/../../x", "a//b", ".", "a\\b", "a\nb"])
+def test_a_description_that_leads_out_is_not_unpacked(store: Store, tmp_path: Path, entry: str) -> None:
     digest = store.add_bytes(b"payload")
-    fields = {"path": entry, "kind": "file", "digest": digest, "size": 7}
+    fields = {"path": entry.format(outside=tmp_path), "kind": "file", "digest": digest, "size": 7}
     tree = store.add_bytes(canonical_json({"tree": 1, "entries": [fields]}))
     with pytest.raises(UnsafeArchiveError):
         store.checkout(tree)
@@ -118,11 +118,11 @@ def test_a_described_link_that_leads_out_is_not_unpacked(store: Store) -> None:
         store.checkout(tree)
 
 
-@pytest.mark.parametrize("target", ["/etc", "sub", "."])
+@pytest.mark.parametrize("target", ["{outside}", "sub", "."])
 def test_a_described_file_below_a_link_is_not_unpacked(store: Store, tmp_path: Path, target: str) -> None:
     """The link alone is legal, and so is the file; unpacked in this order the file lands where the link leads."""
     file = {"path": "a/x", "kind": "file", "digest": store.add_bytes(b"payload"), "size": 7}
-    entries = [{"path": "a", "kind": "link", "target": target}, file]
+    entries = [{"path": "a", "kind": "link", "target": target.format(outside=tmp_path)}, file]
     with pytest.raises(UnsafeArchiveError):
         store.checkout(store.add_bytes(canonical_json({"tree": 1, "entries": entries})))
     with pytest.raises(UnsafeArchiveError):

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from millcert.keys import DEFAULT_LIFETIMES
-from millcert.publish import SiteStateError
-from millcert.publish.ceremony import change_role
 from securesystemslib.signer import CryptoSigner
+from tests.support.attacker import forge, page_role, resign
+from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, memory_folder, serve
 from tuf.api.exceptions import (
     BadVersionNumberError,
     DownloadLengthMismatchError,
@@ -23,8 +22,9 @@ from tuf.api.exceptions import (
 )
 from tuf.api.metadata import Metadata, TargetFile
 
-from tests.support.attacker import forge, page_role, resign
-from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, memory_folder, serve
+from millcert.keys import DEFAULT_LIFETIMES
+from millcert.publish import SiteStateError
+from millcert.publish.ceremony import change_role
 
 PAGE = "nightly/cpu/wootz/index.json"
 FIRST, SECOND = "0.1.0.dev20261123+cpu", "0.1.0.dev20261124+cpu"

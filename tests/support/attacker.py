@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from securesystemslib.signer import Signer
-from tuf.api.metadata import Metadata, MetaFile
-
 from tests.support.nightly import Nightly
+from tuf.api.metadata import Metadata, MetaFile
 
 __all__ = ["forge", "page_role", "resign"]
 

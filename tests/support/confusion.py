@@ -19,6 +19,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from tests.support.faults import status
+from tests.support.index import LoopbackIndex, loopback_index
+from tests.support.locks import LockProject
+from tests.support.nightly import make_wheel
+
 from millcert.errors import ConfusionError, MillcertError
 from millcert.guard import Scene, Severity, audit
 from millcert.guard.machine import LocalMachine, gather
@@ -26,11 +31,6 @@ from millcert.index import IndexClient, Transport, read_configuration
 from millcert.lock import read_lock, select
 from millcert.lock.namespaces import read_namespaces
 from millcert.store import Store
-
-from tests.support.faults import status
-from tests.support.index import LoopbackIndex, loopback_index
-from tests.support.locks import LockProject
-from tests.support.nightly import make_wheel
 
 __all__ = ["ATTACKS", "AUDIT_DAY", "ROOT", "Attack", "Outcome", "Stage", "run", "stage", "table"]
 

@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from tests.support.attacker import forge, page_role
+from tests.support.nightly import NOW, Nightly, lock_of, make_wheel
+from tests.support.sigstore import Instance, draft_bundle, workflow_claims
+from tests.support.sigstore.scene import definition, rule
+
 from millcert.attest import Policy, Subject, provenance
 from millcert.attest.trust import read_trusted_root
 from millcert.attest.verify import Verifier
@@ -27,11 +32,6 @@ from millcert.lock import Lock
 from millcert.model import digest_of, digest_of_file
 from millcert.names import normalize
 from millcert.publish.page import Page, PageFile, page_path, parse_page
-
-from tests.support.attacker import forge, page_role
-from tests.support.nightly import NOW, Nightly, lock_of, make_wheel
-from tests.support.sigstore import Instance, draft_bundle, workflow_claims
-from tests.support.sigstore.scene import definition, rule
 
 __all__ = ["CPU", "FIRST", "INDEX", "SECOND", "WOOTZ", "Client", "Stall", "instance", "sbom_of", "this_python"]
 

@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from securesystemslib.signer import CryptoSigner, Signer
+from tuf.ngclient import Updater, UpdaterConfig
+
 from millcert.attest import BuildDefinition, Subject, provenance
 from millcert.keys import DEFAULT_LIFETIMES, Draft, Role
 from millcert.lock import Lock, LockedFile, Pin, parse_lock, render_lock
@@ -30,8 +33,6 @@ from millcert.names import normalize
 from millcert.publish import Artifact, Builder, FolderSite, Outcome, Publisher, Request, Site, commit, load_state
 from millcert.publish.ceremony import add_index, start
 from millcert.store import Store
-from securesystemslib.signer import CryptoSigner, Signer
-from tuf.ngclient import Updater, UpdaterConfig
 
 __all__ = [
     "NOW",

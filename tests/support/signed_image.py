@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from millcert.attest.image import image_provenance
-from millcert.cli import main
-from millcert.hermetic.revision import Revision
-from millcert.image.layout import Layout
-
 from tests.support.images import Gallery
 from tests.support.sigstore import Server, shared_server
 from tests.support.sigstore.bundle import draft_bundle
 from tests.support.sigstore.oidc import workflow_claims
 from tests.support.sigstore.scene import IDENTITY
+
+from millcert.attest.image import image_provenance
+from millcert.cli import main
+from millcert.hermetic.revision import Revision
+from millcert.image.layout import Layout
 
 __all__ = ["SignedImage", "run_command", "signed_image"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.support.sigstore import Server, shared_server
 from tests.support.sigstore.scene import Scene
 

@@ -8,11 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from millcert.attest.claims import claims_of
-from millcert.attest.errors import CertificateError
-
 from tests.support.sigstore import Instance, draft_bundle, email_claims, workflow_claims
 from tests.support.sigstore.scene import IDENTITY
+
+from millcert.attest.claims import claims_of
+from millcert.attest.errors import CertificateError
 
 _ARC = "1.3.6.1.4.1.57264.1"
 _MAIL = x509.RFC822Name("a@example.org")

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from millcert.cli import main
-
 from tests.support.sigstore import Server, email_claims, workflow_claims
 from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, COMMIT, IDENTITY, WHEEL, Scene
+
+from millcert.cli import main
 
 
 @pytest.fixture

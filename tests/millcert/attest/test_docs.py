@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from millcert.attest import errors, parse_policy
 from millcert.attest.claims import EXTENSIONS
 

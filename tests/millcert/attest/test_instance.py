@@ -15,7 +15,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from tests.support.sigstore import Instance, Server, draft_bundle, email_claims, workflow_claims
 from tests.support.sigstore.merkle import MerkleTree
 from tests.support.sigstore.rekor import RekorError, b64

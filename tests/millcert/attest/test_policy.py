@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.sigstore import Instance, draft_bundle, workflow_claims
+from tests.support.sigstore.scene import COMMIT, IDENTITY, definition, rule
+
 from millcert.attest import BuilderRule, Policy, parse_policy
 from millcert.attest.claims import Claims, claims_of
 from millcert.attest.policy import count_builders, refusals_of_build, refusals_of_claims
 from millcert.errors import ConfigError
-
-from tests.support.sigstore import Instance, draft_bundle, workflow_claims
-from tests.support.sigstore.scene import COMMIT, IDENTITY, definition, rule
 
 _POLICY = """
 builders = 2

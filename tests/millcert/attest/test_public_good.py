@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from millcert.attest import BuilderRule, Policy
 from millcert.attest.errors import IdentityRefusedError, ProvenanceRefusedError, SignatureError, SubjectMismatchError
 from millcert.attest.trust import public_good

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.sigstore import Server, email_claims, workflow_claims
+from tests.support.sigstore.scene import IDENTITY, WHEEL, Scene
+
 from millcert.attest.errors import SigningError, StatementError
 from millcert.attest.policy import BuilderRule, Policy
 from millcert.attest.sign import SignStatement, bundle_path, prepare, session, sign
-
-from tests.support.sigstore import Server, email_claims, workflow_claims
-from tests.support.sigstore.scene import IDENTITY, WHEEL, Scene
 
 
 @contextlib.contextmanager

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.sigstore.scene import COMMIT, definition
+
 from millcert.attest import BuildDefinition, Dependency, Subject, parse_statement, provenance
 from millcert.attest.errors import StatementError
 from millcert.model import Digest
-
-from tests.support.sigstore.scene import COMMIT, definition
 
 _SUBJECT = Subject("a.whl", Digest("1" * 64))
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.sigstore import Instance
+
 from millcert.attest import trust
 from millcert.attest.errors import CertificateError, LogEntryError, SctError, TrustRootError
 from millcert.attest.trust import PUBLIC_GOOD_SHA256, public_good, read_trust_config, read_trusted_root
 from millcert.model import digest_of
-
-from tests.support.sigstore import Instance
 
 
 def test_the_shipped_root_is_the_one_sigstore_python_was_released_with() -> None:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.sigstore import Server, email_claims
+from tests.support.sigstore.scene import BUILDER_ID, COMMIT, IDENTITY, WHEEL, Scene, rule
+
 from millcert.attest.bundle import BundleFinder
 from millcert.attest.errors import BundleError, IdentityRefusedError, QuorumError
 from millcert.attest.policy import BuilderRule, Policy
 from millcert.attest.verify import Verifier
 from millcert.errors import VerificationError
-
-from tests.support.sigstore import Server, email_claims
-from tests.support.sigstore.scene import BUILDER_ID, COMMIT, IDENTITY, WHEEL, Scene, rule
 
 
 @pytest.mark.parametrize("rekor", [1, 2])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millcert.debian import DebianPackage, parse_lock, read_lock, render_lock
 from millcert.debian.apt import parse_wanted
 from millcert.errors import LockError

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.mirror import Mirror, mirror
+
 from millcert import debian
 from millcert.debian import SupersededError
 from millcert.debian.relock import relock
 from millcert.errors import ConfigError, FetchError, HashMismatchError, LockError
 from millcert.lock.purposes import LockSource, find_sources
 from millcert.store import Store
-
-from tests.support.mirror import Mirror, mirror
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("apt-get") and shutil.which("gpg")), reason="needs apt, and gpg to sign a mirror of its own"

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.deb import CONTROL, entry, make_deb
+
 from millcert.debian import Rules, unpack
 from millcert.tree import Entry, scan_tree
-
-from tests.support.deb import CONTROL, entry, make_deb
 
 dpkg_deb = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None, reason="dpkg-deb is the second opinion, and is not here"

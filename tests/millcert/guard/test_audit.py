@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.confusion import AUDIT_DAY, ROOT
+
 from millcert.guard import Answer, Finding, Presence, Scene, Severity, audit
 from millcert.guard.address import Address, parse_address
 from millcert.guard.options import read_environment
@@ -13,8 +15,6 @@ from millcert.guard.reading import read_input
 from millcert.guard.rules import RULES
 from millcert.lock.namespaces import parse_namespaces
 from millcert.names import NormalizedName
-
-from tests.support.confusion import AUDIT_DAY, ROOT
 
 NAMESPACES = parse_namespaces(
     b'upstream = "pypi"\n[owned.ours]\nnames = ["wootz", "millcert"]\nprefixes = ["wootz-", "millcert-"]\n'

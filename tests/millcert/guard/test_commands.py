@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.confusion import ROOT
 from tests.support.faults import status
 from tests.support.index import LoopbackIndex, loopback_index

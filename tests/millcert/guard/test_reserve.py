@@ -10,12 +10,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
+
 from millcert.errors import ConfusionError, UsageError
 from millcert.guard import Answer, Presence
 from millcert.guard.reserve import VERSION, check_free, reserve
 from millcert.lock.namespaces import Namespaces
 from millcert.names import normalize
-from packaging.version import Version
 
 NAME = normalize("wootz-kernels")
 HOMEPAGE = "https://wootz.example/install"

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from tests.support.confusion import AUDIT_DAY, ROOT
+
 from millcert.guard import Scene, audit
 from millcert.guard.options import read_environment
 from millcert.guard.reading import read_input
 from millcert.guard.rules import RULES
 from millcert.guard.sarif import render_sarif
 from millcert.lock.namespaces import read_namespaces
-
-from tests.support.confusion import AUDIT_DAY, ROOT
 
 FILES = {
     "requirements.txt": b"--extra-index-url https://b.example/\nw00tz\n",

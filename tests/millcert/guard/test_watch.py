@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import ConfigError
 from millcert.guard import Answer, Presence
 from millcert.guard.address import Address, parse_address

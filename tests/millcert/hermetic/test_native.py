@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import ConfigError
 from millcert.hermetic.native import headers_of, load_native
 

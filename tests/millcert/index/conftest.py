@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.index import Listed, LoopbackIndex, loopback_index
+from tests.support.nightly import make_wheel
+
 from millcert.index import ClientConfiguration, IndexClient, Transport
 from millcert.lock import LockedFile, Pin
 from millcert.model import parse_digest
 from millcert.names import normalize
 from millcert.store import Store
-
-from tests.support.index import Listed, LoopbackIndex, loopback_index
-from tests.support.nightly import make_wheel
 
 Prepare = Callable[..., tuple[Pin, LockedFile]]
 

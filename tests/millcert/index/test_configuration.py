@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import ConfigError
 from millcert.index import read_configuration
 

@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.millcert.index.conftest import Prepare
+from tests.support.faults import cut, silent_after, status
+from tests.support.index import LoopbackIndex
+
 from millcert.errors import FetchError
 from millcert.index import AbsentError, ClientConfiguration, IndexClient, UnavailableError
 from millcert.lock import LockedFile, Pin, render_lock
 from millcert.names import normalize
 from millcert.store import Store
-
-from tests.millcert.index.conftest import Prepare
-from tests.support.faults import cut, silent_after, status
-from tests.support.index import LoopbackIndex
 
 
 class Seen:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.index import LoopbackIndex
+from tests.support.nightly import make_wheel
+
 from millcert.errors import FetchError
 from millcert.index import MalformedPageError, ProjectPage, parse_page
 from millcert.names import normalize
-
-from tests.support.index import LoopbackIndex
-from tests.support.nightly import make_wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
 THING = normalize("thing")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from millcert.install.anchor import Anchor
-
 from tests.support.installing import Client, Stall
 from tests.support.nightly import memory_folder, serve
+
+from millcert.install.anchor import Anchor
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.installing import FIRST, INDEX, SECOND, WOOTZ, Client, Stall, instance, new_environment
+from tests.support.nightly import NOW, installed, pip, uv
+from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, IDENTITY
+
 from millcert.install.anchor import Anchor
 from millcert.install.installer import open_index
 from millcert.install.proxy import Gate, serve
 from millcert.install.source import HttpSource
-
-from tests.support.installing import FIRST, INDEX, SECOND, WOOTZ, Client, Stall, instance, new_environment
-from tests.support.nightly import NOW, installed, pip, uv
-from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, IDENTITY
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import click
+
 from millcert.cli import install, kit, serve
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "install-a-nightly.md"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from millcert.errors import UsageError
 from millcert.install.gpu import OLDEST_GPU, Driver, choose_variant, read_driver
 from millcert.targets import load_targets

@@ -8,15 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from millcert.attest import parse_statement
-from millcert.attest.errors import QuorumError
-from millcert.install.errors import CooldownError, ResolutionError
 from packaging.version import Version
-
 from tests.support.installing import CPU, FIRST, SECOND, Client, Stall, instance
 from tests.support.nightly import installed
 from tests.support.sigstore import workflow_claims
 from tests.support.sigstore.scene import rule
+
+from millcert.attest import parse_statement
+from millcert.attest.errors import QuorumError
+from millcert.install.errors import CooldownError, ResolutionError
 
 
 def test_a_night_is_installed_with_what_its_lock_names(site: str, client: Client, tmp_path: Path) -> None:

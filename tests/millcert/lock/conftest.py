@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.index import LoopbackIndex, loopback_index
 from tests.support.locks import LockProject
 from tests.support.nightly import make_wheel

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millcert.errors import LockError
 from millcert.lock import Lock, LockedFile, Pin, parse_lock, read_lock, render_lock
 from millcert.model import Digest

@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.faults import status
+from tests.support.index import LoopbackIndex
+from tests.support.locks import LockProject
+from tests.support.nightly import make_wheel
+
 from millcert.errors import LockError, UsageError
 from millcert.index import UnavailableError
 from millcert.lock.purposes import find_sources
 from millcert.lock.relock import Upgrade
 from millcert.names import normalize
-
-from tests.support.faults import status
-from tests.support.index import LoopbackIndex
-from tests.support.locks import LockProject
-from tests.support.nightly import make_wheel
 
 
 def versions(project: LockProject, label: str = "tools/any") -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import ConfigError, ConfusionError, LockError
 from millcert.lock.namespaces import Namespaces, parse_namespaces, read_namespaces
 from millcert.lock.requirements import parse_requirements, read_requirements

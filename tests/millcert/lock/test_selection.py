@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.nightly import make_wheel
+
 from millcert.errors import LockError
 from millcert.lock import Lock, LockedFile, Pin, Target, best_file, select
 from millcert.model import Digest
 from millcert.names import normalize
-
-from tests.support.nightly import make_wheel
 
 TAGS = [
     "py3-none-any",

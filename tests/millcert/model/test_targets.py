@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from millcert.errors import ConfigError, UsageError
 from millcert.targets import load_targets
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
+from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, serve
+
 from millcert.keys import DEFAULT_LIFETIMES, CeremonyError, Draft, Role, UnsignedError, read_draft, write_draft
 from millcert.publish import LostRaceError, SiteStateError, load_state
 from millcert.publish.ceremony import add_index, change_role, expiring, renew_roles
 from millcert.publish.overview import describe, roles_of_key
-from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
-
-from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, serve
 
 HOLDERS = {
     "root": "root", "targets": "targets", "snapshot": "snapshot", "timestamp": "timestamp",

@@ -9,6 +9,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.nightly import build_wheel, client, installed, lock_of, make_wheel, pip, serve
+from tests.support.sigstore import Instance, Server, draft_bundle, shared_server, workflow_claims
+from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, COMMIT, IDENTITY, definition
+
 from millcert.attest import Subject, provenance
 from millcert.cli import keys as keys_module
 from millcert.cli import publish as publish_module
@@ -19,10 +23,6 @@ from millcert.model import digest_of_file
 from millcert.publish.artifact import Builder
 from millcert.publish.provenance import provenance_object
 from millcert.store import Store
-
-from tests.support.nightly import build_wheel, client, installed, lock_of, make_wheel, pip, serve
-from tests.support.sigstore import Instance, Server, draft_bundle, shared_server, workflow_claims
-from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, COMMIT, IDENTITY, definition
 
 PASSWORD = "correct horse"
 TARGETS = Path(__file__).parents[3] / "ci" / "targets.toml"

@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin
 
 import pytest
+from securesystemslib.signer import CryptoSigner
+from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, lock_of, make_wheel, serve
+
 from millcert.keys import DEFAULT_LIFETIMES
 from millcert.model import Digest
 from millcert.publish import BusyError, FolderSite, LostRaceError
 from millcert.publish.ceremony import change_role
-from securesystemslib.signer import CryptoSigner
-
-from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, lock_of, make_wheel, serve
 
 OLD, NEW = "0.1.0.dev20261123+cpu", "0.1.0.dev20261124+cpu"
 

@@ -7,13 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from millcert.errors import StoreError
-from millcert.lock import Lock
-from millcert.names import normalize
-from millcert.publish import Request
-from millcert.store import Store
 from packaging.version import Version
-
 from tests.support.nightly import (
     NOW,
     OWNED,
@@ -29,6 +23,12 @@ from tests.support.nightly import (
     trusting,
     uv,
 )  # fmt: skip
+
+from millcert.errors import StoreError
+from millcert.lock import Lock
+from millcert.names import normalize
+from millcert.publish import Request
+from millcert.store import Store
 
 WOOTZ = normalize("wootz")
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from securesystemslib.signer import Signer
+from tests.support.nightly import NOW, Nightly, build_wheel, client, serve
+
 from millcert.errors import UsageError
 from millcert.keys import (
     DEFAULT_LIFETIMES,
@@ -26,9 +29,6 @@ from millcert.keys import (
 )
 from millcert.keys.keyfile import unlock
 from millcert.publish.ceremony import change_role
-from securesystemslib.signer import Signer
-
-from tests.support.nightly import NOW, Nightly, build_wheel, client, serve
 
 CHEAP = 1 << 10  # scrypt's cost, so that tests are quick
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")

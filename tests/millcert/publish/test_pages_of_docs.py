@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from millcert.cli import keys as keys_module
 from millcert.cli import publish as publish_module
 

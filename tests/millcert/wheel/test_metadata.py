@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packaging.metadata import Metadata
+
 from millcert.errors import ConfigError
 from millcert.hermetic.derivation import Material
 from millcert.hermetic.revision import Revision, version_of
 from millcert.model import digest_of
 from millcert.targets import Cuda, Variant
 from millcert.wheel.metadata import WheelFacts, metadata_files
-from packaging.metadata import Metadata
 
 FOLDER = Path(__file__).parents[3] / "framework"
 REVISION = Revision("0123456789abcdef0123456789abcdef01234567", 1795392000, False, (), "")

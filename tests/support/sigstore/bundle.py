@@ -16,7 +16,6 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from tests.support.sigstore.instance import Instance
 from tests.support.sigstore.rekor import b64
 from tests.support.sigstore.tsa import timestamp_request

@@ -10,7 +10,6 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from tests.support.sigstore.merkle import MerkleTree
 from tests.support.sigstore.x509 import spki_digest
 

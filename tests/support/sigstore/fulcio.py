@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
-
 from tests.support.sigstore.ctlog import CtLog
 from tests.support.sigstore.oidc import Issuer
 from tests.support.sigstore.x509 import Authority, key_usage, make_authority, spki_digest

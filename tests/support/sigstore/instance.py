@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-
 from tests.support.sigstore.ctlog import CtLog
 from tests.support.sigstore.fulcio import Fulcio
 from tests.support.sigstore.oidc import Issuer

@@ -22,7 +22,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-
 from tests.support.sigstore.merkle import MerkleTree
 from tests.support.sigstore.x509 import spki, spki_digest
 

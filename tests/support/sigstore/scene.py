@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.sigstore.bundle import BundleDraft, draft_bundle
+from tests.support.sigstore.instance import Instance
+from tests.support.sigstore.oidc import workflow_claims
+
 from millcert.attest import BuildDefinition, BuilderRule, Dependency, Policy, Subject, provenance
 from millcert.attest.sign import PROVENANCE_SUFFIX, bundle_path
 from millcert.attest.trust import TrustRoot, read_trusted_root
 from millcert.attest.verify import Verdict, Verifier
 from millcert.model import digest_of
-
-from tests.support.sigstore.bundle import BundleDraft, draft_bundle
-from tests.support.sigstore.instance import Instance
-from tests.support.sigstore.oidc import workflow_claims
 
 __all__ = ["BUILDER_ID", "BUILD_TYPE", "COMMIT", "IDENTITY", "WHEEL", "Scene", "definition", "rule"]
 

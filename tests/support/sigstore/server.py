@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.hazmat.primitives import serialization
-
 from tests.support.sigstore.instance import Instance
 from tests.support.sigstore.x509 import pem
 

@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
-
 from tests.support.sigstore.x509 import Authority, der, make_authority, make_leaf
 
 __all__ = ["TimestampAuthority", "timestamp_request"]

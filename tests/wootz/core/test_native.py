@@ -117,9 +117,7 @@ def test_the_generator_is_deterministic_and_the_stub_is_what_it_writes() -> None
     first, second = (generator().generate(FRAMEWORK) for _ in range(2))
     assert first == second
     stub = Path(wootz.__file__).with_name("_core.pyi").read_text("utf-8")
-    assert stub == first["_core.pyi"], (
-        "build in place (framework/README.md): that writes the stub"
-    )
+    assert stub == first["_core.pyi"], "build in place (framework/README.md): that writes the stub"
 
 
 def test_the_stub_names_what_the_module_has() -> None:

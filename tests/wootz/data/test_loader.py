@@ -4,6 +4,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz.data import BatchSampler, DataLoader, Dataset, Subset, TensorDataset, default_collate
 

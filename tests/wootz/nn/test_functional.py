@@ -4,6 +4,7 @@ from math import erf
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz import nn
 from wootz.autograd import gradcheck

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz import nn
 from wootz.nn import init

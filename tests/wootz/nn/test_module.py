@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz import nn
 from wootz.errors import StateDictError

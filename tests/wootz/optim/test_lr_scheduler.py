@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 import wootz
 from wootz.optim import SGD
 from wootz.optim import lr_scheduler as schedules

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 import wootz
 from wootz.errors import StateDictError
 from wootz.optim import SGD, Adam, AdamW

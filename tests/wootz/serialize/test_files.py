@@ -6,6 +6,7 @@ import stat
 import numpy as np
 import pytest
 import safetensors.numpy
+
 import wootz
 from wootz.errors import CheckpointError
 
