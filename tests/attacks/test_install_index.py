@@ -406,7 +406,7 @@ PLACES = ["timestamp.json", "snapshot.json", "index.json", ".sigstore.json", ".w
 def test_endless_data(stall: Stall, client: Client, suffix: str) -> None:
     with (
         misbehaving(stall.nightly.site.root, suffix, endless) as address,
-        pytest.raises((IndexRefusedError, FetchError), match="more|too long"),
+        pytest.raises((IndexRefusedError, FetchError), match=r"more|too long"),
     ):
         client.verified(address)
 
