@@ -55,6 +55,7 @@ class Environment:
         command = [
             str(self.python), "-I", "-m", "pip", "--isolated", "--no-input", "--disable-pip-version-check", "install",
             "--quiet", "--no-deps", "--no-index", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes",
+            "--force-reinstall",  # what is there under the same version may have been altered
             "--find-links", str(folder), "--requirement", str(requirements),
             *(["--target", str(target)] if target else []),
         ]  # fmt: skip
