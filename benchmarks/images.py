@@ -162,9 +162,14 @@ def seconds(value: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wheel", type=Path, required=True, help="the project's wheel for the CPU")
+    newest = max(Path("dist").glob("*+cpu-*x86_64.whl"), key=lambda path: path.stat().st_mtime, default=None)
+    parser.add_argument(
+        "--wheel", type=Path, default=newest, help="the project's wheel for the CPU (default: dist's newest)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    if arguments.wheel is None:
+        sys.exit("there is no CPU wheel in dist/: run `ci/nox -s build_wheels -- cpu`, or pass --wheel")
     with tempfile.TemporaryDirectory(prefix="bench-images-") as folder:
         bench = Bench(Path(folder), arguments.wheel.resolve(), {})
         try:
