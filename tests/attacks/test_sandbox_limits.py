@@ -101,7 +101,7 @@ def test_the_step_is_stopped_and_the_limit_named(lab: Lab, attack: str) -> None:
     seconds = 1 if attack.startswith("time") else 30
     ran = lab.run(ATTACKS[attack], memory_mib=256, output_mib=32, wall_seconds=seconds)
     assert ran.outcome.exceeded == EXPECTED[attack], ran.outcome.log[-500:]
-    assert living("/script/attack.py") == []
+    assert living(lab.mark) == []
 
 
 def test_a_log_is_cut_to_its_end(lab: Lab) -> None:
@@ -140,7 +140,7 @@ if os.fork() == 0:
 os.read(ready, 1)
 print(json.dumps("left"))""")
     assert ran.found == "left"
-    assert living("/script/attack.py") == []
+    assert living(lab.mark) == []
     size = (ran.output / "late").stat().st_size
     assert size == (ran.output / "late").stat().st_size
 
@@ -157,9 +157,9 @@ def test_steps_end_with_a_builder_that_is_killed(lab: Lab, tmp_path: Path) -> No
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as builder:
         wait_until(lambda: (step.output / MARK).exists())
-        assert living("/script/attack.py") != []
+        assert living(lab.mark) != []
         builder.send_signal(signal.SIGKILL)
-    wait_until(lambda: living("/script/attack.py") == [])
+    wait_until(lambda: living(lab.mark) == [])
 
 
 def test_interrupting_stops_every_step(lab: Lab) -> None:
@@ -179,7 +179,7 @@ def test_interrupting_stops_every_step(lab: Lab) -> None:
     sandbox.interrupt()
     worker.join(20)
     assert len(caught) == 1
-    assert living("/script/attack.py") == []
+    assert living(lab.mark) == []
 
 
 def test_the_error_of_a_build_names_the_limit_and_where_it_is_set(lab: Lab, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class Lab:
     def __init__(self, root: Path, folder: Path) -> None:
         self.root, self._folder = root, folder
         self.sandbox = Bubblewrap()
+        self.mark = f"lab-{secrets.token_hex(8)}"  # on the command line of every step, to find its processes by
         self._count = 0
 
     def step(self, script: str, mounts: Sequence[Mount] = (), **limits: int) -> Step:
@@ -84,7 +86,7 @@ class Lab:
         source.mkdir()
         (source / "attack.py").write_text("import ctypes, json, os, sys, time\n" + textwrap.dedent(script))
         return Step(
-            argv=(PYTHON, "/script/attack.py"),
+            argv=(PYTHON, "/script/attack.py", self.mark),
             environment={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
             root=self.root,
             mounts=(Mount(source, "/script"), *mounts),
