@@ -255,7 +255,8 @@ def lay_out(layout: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     for layer in manifest_of(layout)["layers"]:
         with tarfile.open(blob(layout, layer["digest"])) as archive:
-            archive.extractall(target, filter="tar")
+            # our own layers; Debian 12's Python knows no filters yet
+            archive.extractall(target, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
     return target
 
 
