@@ -57,7 +57,7 @@ def test_what_a_build_can_learn_of_the_machine_is_the_same_everywhere(
     """Host name, user, folders, environment, zone, umask, times and modes of inputs, all written into the output."""
     first = sample_project(tmp_path / "one", {SCRIPT: EVERYTHING})
     second = sample_project(tmp_path / "elsewhere" / "and deeper", {SCRIPT: EVERYTHING})
-    here = output_of(warm_store, first)
+    here = output_of(warm_store, first, fresh=True)
     other = Store(tmp_path / "other store")
     for blob in (warm_store.root / "blobs").glob("*/*"):
         if not blob.suffix and not other.has(blob.name):  # type: ignore[arg-type] # a file name is the digest
@@ -67,11 +67,15 @@ def test_what_a_build_can_learn_of_the_machine_is_the_same_everywhere(
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     monkeypatch.chdir(tmp_path)
-    before = os.umask(0o077)
+    before, priority = os.umask(0o077), os.getpriority(os.PRIO_PROCESS, 0)
     try:
+        if os.geteuid() == 0:  # nobody else may come back from another priority
+            os.setpriority(os.PRIO_PROCESS, 0, priority - 5)
         there = output_of(other, second, fresh=True)
     finally:
         os.umask(before)
+        if os.geteuid() == 0:
+            os.setpriority(os.PRIO_PROCESS, 0, priority)
     assert json.loads(here) == json.loads(there)
     assert str(tmp_path) not in here
 

@@ -8,6 +8,7 @@ bubblewrap's own --die-with-parent leaves a gap while a sandbox starts. The keep
 below it, and leaves only when the last one is gone, with the exit status of the command.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -33,6 +34,7 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         os.close(int(lifeline))
+        even_priority()
         for name, bound in json.loads(limits).items():
             limit(getattr(resource, name), bound)
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted
@@ -53,6 +55,12 @@ def protect(libc: ctypes.CDLL, devices: list[str]) -> None:
         path = device.encode()
         check(libc.mount(path, path, None, _BIND, None), f"mount {device}")
         check(libc.mount(b"none", path, None, _REMOUNT | _BIND | _READ_ONLY | _NO_SET_ID, None), f"remount {device}")
+
+
+def even_priority() -> None:
+    """Priority 0 wherever the builder's own may be raised to it: a step can read its priority and write it down."""
+    with contextlib.suppress(PermissionError):  # a builder under `nice` may not lift itself; it builds all the same
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 def limit(kind: int, bound: int) -> None:
