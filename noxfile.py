@@ -58,13 +58,13 @@ def millcert(session: nox.Session, *arguments: str, purpose: str = "millcert") -
     run(session, purpose, "python", "-m", "millcert", *arguments)
 
 
-def install_wootz(session: nox.Session) -> None:
-    """Put the hermetically built CPU wheel into the test environment: what is tested is what ships."""
-    dist = environment(session, "tests").parent / "dist"
+def install_wootz(session: nox.Session, purpose: str) -> None:
+    """Put the hermetically built CPU wheel into an environment: what is tested and measured is what ships."""
+    dist = environment(session, purpose).parent / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    millcert(session, "build", "cpu", "--arch", "x86_64", "--dist", str(dist), purpose="tests")
+    millcert(session, "build", "cpu", "--arch", "x86_64", "--dist", str(dist), purpose=purpose)
     pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
-    run(session, "tests", "python", *pip, *map(str, dist.glob("*.whl")))
+    run(session, purpose, "python", *pip, *map(str, dist.glob("*.whl")))
 
 
 @nox.session(venv_backend="none")
@@ -133,7 +133,7 @@ def repro(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run the test suite against the hermetically built CPU wheel; `-- PYTEST ARGUMENTS` to choose."""
-    install_wootz(session)
+    install_wootz(session, "tests")
     run(session, "tests", "python", "-m", "pytest", *(session.posargs or ["-n", "2", "--dist", "loadfile"]))
 
 
@@ -153,9 +153,9 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Print every benchmark, each as a ratio to its peer in the same run; `-- NAME` for one."""
-    install_wootz(session)
+    install_wootz(session, "bench")
     known = {
         path.stem: path for folder in ("framework/benchmarks", "benchmarks") for path in (ROOT / folder).glob("*.py")
     }
     for name in session.posargs or sorted(known):
-        run(session, "tests", "python", str(known[name]))
+        run(session, "bench", "python", str(known[name]))
