@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.repro.conftest import REUSE, Built
-from tests.support.hermetic import run_millcert, sample_project
+from tests.support.hermetic import Lab, run_millcert, sample_project
 
-from millcert.cli import main
-from millcert.model import digest_of, digest_of_file
-from millcert.rebuild.comparison import compare, first_cause
-from millcert.rebuild.outside import VARIATIONS, Outside, alone, pairwise
-from millcert.rebuild.run import Request, Run
+from millcert.model import digest_of_file
+from millcert.rebuild.comparison import compare, explain, first_cause
+from millcert.rebuild.outside import VARIATIONS, alone, pairwise
 
 CPU = ("cpu", "--arch", "x86_64")
 
@@ -33,26 +32,37 @@ def test_two_rebuilds_under_every_variation_give_the_same_bytes(built: Built) ->
     assert {"directory", "umask", "locale", "time zone", "hash seed", "processors", "order of variants"} <= changed
 
 
-def test_a_build_that_differs_is_reported_with_its_first_cause(
-    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two rebuilds that gave other bytes, as the command reports them; that builds differ is made up here."""
+CLOCK = """
+import pathlib, sys, time
+out = pathlib.Path(sys.argv[1])
+(out / "constants.inc").write_text("static constexpr long answer = 42;\\n")
+(out / "_native.pyi").write_text(f"def answer() -> int: ...\\nMADE = {time.time_ns()}\\n")
+"""
 
-    def build(name: str, request: Request, outside: Outside, scratch: Path) -> Run:
-        members = {**BASE, "a/lib.so": name.encode(), "a-1.dist-info/RECORD": digest_of(name.encode()).encode()}
-        path = wheel(scratch / "a-1-py3-none-any.whl", members)
-        return Run(name, scratch, {path.name: digest_of_file(path)}, 1.0)
 
-    monkeypatch.setattr("millcert.rebuild.run.build_again", build)
-    project = sample_project(tmp_path / "project")
-    with pytest.raises(SystemExit) as caught:
-        main(["repro", "cpu", "--project", str(project)])
-    assert caught.value.code == 12
-    printed = capsys.readouterr()
-    assert "a/lib.so at byte 0" in printed.err
-    assert "DIFFERS" in printed.out
+def test_a_build_that_writes_the_time_down_is_found_and_its_first_cause_named(lab: Lab, tmp_path: Path) -> None:
+    """Two real rebuilds of a project whose generated stub holds the clock."""
+    project = sample_project(tmp_path / "project", {"native/codegen/constants.py": CLOCK})
+    done = run_millcert("repro", *CPU, *REUSE, "--project", str(project))
+    assert done.returncode == 12, done.stderr
+    assert "sample/_native.pyi at byte" in done.stderr
+    assert "DIFFERS" in done.stdout
     kept = list((project / "dist/repro").rglob("*.whl"))
     assert len({digest_of_file(path) for path in kept}) == 2
+    if shutil.which("diffoscope"):  # says more, where it is at hand
+        assert "MADE = " in done.stderr
+
+
+def test_diffoscope_is_asked_and_its_report_cut(tmp_path: Path) -> None:
+    if shutil.which("diffoscope") is None:
+        pytest.skip("diffoscope is not installed (apt-get install diffoscope-minimal)")
+    long = "\n".join(f"x{i} = {i}" for i in range(400)).encode()
+    one = wheel(tmp_path / "one.whl", {**BASE, "a/__init__.py": long})
+    other = wheel(tmp_path / "other.whl", {**BASE, "a/__init__.py": long.replace(b"x", b"y")})
+    report = explain(one, other)
+    assert "a/__init__.py" in report
+    assert "-x0 = 0" in report
+    assert len(report.splitlines()) == 60
 
 
 def test_each_variation_has_a_build_of_its_own_or_a_reason() -> None:
