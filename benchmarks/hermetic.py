@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from millcert.hermetic.build import Builder, Built
@@ -58,18 +60,18 @@ class Bench:
         """Steps by the beginnings of their names."""
         return [name for name in self.plan.nodes if name.startswith(starts)]
 
-    def again(self, names: Sequence[str]) -> float:
-        """Seconds of a build that has forgotten some steps."""
+    def again(self, names: Sequence[str]) -> Cost:
+        """The cost of a build that has forgotten some steps."""
         for name in names:
             self.store.forget(self.built[name].key)
-        return seconds(lambda: self.build())
+        return cost(self.build)
 
     def folder(self, source: object) -> Path:
         """Where an input of a step lies on this machine."""
         return self.store.checkout(self.built[source.node].tree if isinstance(source, Output) else str(source))  # type: ignore[arg-type]
 
-    def by_hand(self, names: Sequence[str], into: Path) -> float:
-        """Seconds of the same compiler commands run directly, as many at once, each with a cold cache."""
+    def by_hand(self, names: Sequence[str], into: Path) -> Cost:
+        """The cost of the same compiler commands run directly, as many at once, each with a cold cache."""
         nodes = [node for name in names if isinstance(node := self.plan.nodes[name], Command)]
         prepared = [self.prepare(node, into) for node in nodes]  # checking the store's bytes is no part of compiling
 
@@ -79,7 +81,7 @@ class Bench:
                     if done.returncode:
                         sys.exit(f"by hand: {done.args} failed")
 
-        return seconds(run)
+        return cost(run)
 
     def prepare(self, node: Command, into: Path) -> tuple[list[str], Path, dict[str, str]]:
         """A step's command with the sandbox's paths replaced by the machine's."""
@@ -104,34 +106,53 @@ class Bench:
         )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
-    begun = time.perf_counter()
+@dataclass(frozen=True)
+class Cost:
+    """Of a call: seconds on the wall, and seconds of processors; the second hardly depends on what else runs."""
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+    def over(self, other: Cost) -> str:
+        """Both ratios."""
+        return f"{self.wall / other.wall:.3f} wall, {self.cpu / other.cpu:.3f} processor"
+
+    def __str__(self) -> str:
+        return f"{self.wall:8.2f} s wall {self.cpu:8.2f} s processor"
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    """What a call costs, with the processes that it starts and waits for."""
+    wall, cpu = time.perf_counter(), processor_time()
     work()
-    return time.perf_counter() - begun
+    return Cost(time.perf_counter() - wall, processor_time() - cpu)
 
 
-def pip_wheel(source: Path) -> float | str:
-    """Seconds of `pip wheel` with the host's compiler, or why that cannot be had."""
+def processor_time() -> float:
+    """Seconds that this process and its ended children have used."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usage)
+
+
+def pip_wheel(source: Path) -> Cost | str:
+    """The cost of `pip wheel` with the host's compiler, or why that cannot be had."""
     if shutil.which("c++") is None:
         return "the machine has no C++ compiler"
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "source"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", ".build", "*.so", "__pycache__"))
-        words = [
-            "wheel",
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-index",
-            "--quiet",
-            "--wheel-dir",
-            folder,
-            str(copy),
-        ]
-        begun = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
-        took = time.perf_counter() - begun
-        return (done.stderr.strip().splitlines() or ["pip wheel failed"])[-1] if done.returncode else took
+        options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", folder]
+        command = [sys.executable, "-m", "pip", "wheel", *options, str(copy)]
+        tools = str(Path(sys.executable).parent)  # cmake and ninja of the environment
+        environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+        done: list[subprocess.CompletedProcess[str]] = []
+        took = cost(
+            lambda: done.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
+        )
+    return (done[0].stderr.strip().splitlines() or ["pip wheel failed"])[-1] if done[0].returncode else took
 
 
 def main() -> None:
@@ -143,24 +164,24 @@ def main() -> None:
     bench = Bench(options.project.resolve(), options.jobs)
     compile_ = bench.names(f"compile-{ARCHITECTURE}-")
     native = [*compile_, f"link-{ARCHITECTURE}"]
-    cold = bench.again(bench.names("generate-", "compile-", "link-", "stubs-", "wheel-", "check-wheel-"))
+    print(f"{len(compile_)} objects, {options.jobs} at once, run-time libraries warm", flush=True)
     inside = bench.again(native)
     with tempfile.TemporaryDirectory() as folder:
         outside = bench.by_hand(compile_, Path(folder)) + bench.by_hand(native[-1:], Path(folder))
+    print(f"compile and link, in the sandbox : {inside}")
+    print(f"the same by hand, no sandbox     : {outside}")
+    print(f"price of hermeticity             : {inside.over(outside)}  (aim: under 1.15)", flush=True)
+    cold = bench.again(bench.names("generate-", "compile-", "link-", "stubs-", "wheel-", "check-wheel-"))
     one = bench.again([compile_[0], native[-1], *bench.names("wheel-", "check-wheel-")])
     none = bench.again([])
+    print(f"cold build of the wheel, checked : {cold}")
+    print(f"one source changed               : {one}   {one.over(cold)}, of cold")
+    print(f"nothing changed                  : {none}   {none.over(cold)}, of cold", flush=True)
     yardstick = pip_wheel(bench.project.root / bench.project.targets.source)
-    print(f"{len(compile_)} objects, {options.jobs} at once, run-time libraries warm")
-    print(f"compile and link, in the sandbox : {inside:8.2f} s")
-    print(f"the same by hand, no sandbox     : {outside:8.2f} s")
-    print(f"price of hermeticity             : {inside / outside:8.2f}  (aim: under 1.15)")
-    print(f"cold build of the wheel, checked : {cold:8.2f} s")
-    print(f"one source changed               : {one:8.2f} s   {one / cold:.2f} of cold")
-    print(f"nothing changed                  : {none:8.2f} s   {none / cold:.3f} of cold")
     if isinstance(yardstick, str):
         print(f"pip wheel, host compiler         : skipped: {yardstick}")
     else:
-        print(f"pip wheel, host compiler         : {yardstick:8.2f} s   cold build is {cold / yardstick:.2f} of it")
+        print(f"pip wheel, host compiler         : {yardstick}   cold build is {cold.over(yardstick)} of it")
 
 
 if __name__ == "__main__":
