@@ -88,7 +88,7 @@ def _method_names(op: Op) -> list[tuple[str, str, str]]:
 
 
 def bindings_inc(ops: list[Op]) -> str:
-    """The wrapper functions and the table of module functions."""
+    """The wrapper functions, the table of module functions, and the names of those that are public."""
     out = _NOTE
     for op in ops:
         out += _function(op)
@@ -100,7 +100,8 @@ def bindings_inc(ops: list[Op]) -> str:
             out += _entry(name, f"{op.name}_free", op.doc)
             if op.inplace:
                 out += _entry(f"{name}_", f"{op.name}__free", f"In-place {op.name}.")
-    return out + "    {nullptr, nullptr, 0, nullptr}};\n"
+    exports = " ".join(sorted(name for op in ops for name in op.exports))
+    return out + f'    {{nullptr, nullptr, 0, nullptr}}}};\nconst char* const generated_exports = "{exports}";\n'
 
 
 def methods_inc(ops: list[Op]) -> str:

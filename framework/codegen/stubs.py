@@ -60,7 +60,8 @@ def core_pyi(ops: list[Op], template: Path) -> str:
                 methods += f"    def {name}_{_signature(op, True)}\n"
             if op.method and op.tensors:
                 methods += f"    def {name}{_signature(op, True)}\n"
-    text = "# ruff: noqa: E501\n# fmt: off\n" + template.read_text("utf-8")
+    functions += f"__all__ = {sorted(name for op in ops for name in op.exports)}\n"
+    text = "# ruff: noqa: E501, RUF022\n# fmt: off\n" + template.read_text("utf-8")
     return text.replace("    # <methods>\n", methods).replace("# <functions>\n", functions)
 
 

@@ -26,6 +26,7 @@ _KEYS = {
     "alias",
     "tolerance",
     "direct",
+    "public",
 }
 _PARAM = re.compile(r"(?P<type>\w+(?:\?)?(?:\[\])?(?:\?)?) (?P<name>\w+)(?:=(?P<default>.+))?$")
 _TYPES = {
@@ -87,10 +88,17 @@ class Op:
     alias: tuple[str, ...] = ()
     tolerance: float = 0.0
     direct: str = ""  # what the in-place variant does when nothing records
+    public: bool = True  # whether `wootz.<name>` exists
 
     @property
     def tensors(self) -> tuple[Param, ...]:
         return tuple(p for p in self.params if p.is_tensor)
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """Its names in `_core.__all__`: of the in-place variants only those of one tensor, as in `relu_(x)`."""
+        names = (self.name, *self.alias) if self.public else ()
+        return names + tuple(f"{name}_" for name in names if self.inplace and len(self.tensors) == 1)
 
 
 def _split(text: str) -> list[str]:
@@ -143,6 +151,7 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         alias=tuple(row.get("alias", ())),
         tolerance=float(row.get("tolerance", 0)),  # type: ignore[arg-type]
         direct=str(row.get("direct", "")),
+        public=bool(row.get("public", not str(row["name"]).endswith("_backward"))),
     )
 
 

@@ -5,4 +5,5 @@
 
 namespace wootz::binding {
 extern PyMethodDef generated_functions[];
+extern const char* const generated_exports;  // the public ones' names, separated by spaces
 }

@@ -14,6 +14,13 @@ int add_type(PyObject* module, const char* name, PyTypeObject* type) {
   return type ? PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)) : -1;
 }
 
+// What `from wootz._core import *` takes: the ops that are public under their own names.
+int add_exports(PyObject* module) {
+  Object names(PyUnicode_FromString(generated_exports));
+  Object list(names ? PyUnicode_Split(names.get(), nullptr, -1) : nullptr);
+  return list ? PyModule_AddObjectRef(module, "__all__", list.get()) : -1;
+}
+
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "wootz._core", "Tensors, the tape and its engine.", -1, nullptr,
                           nullptr, nullptr, nullptr, nullptr};
 
@@ -27,6 +34,6 @@ PyMODINIT_FUNC PyInit__core() {
   if (add_type(module.get(), "dtype", make_dtype_type(module.get())) < 0) return nullptr;
   if (add_type(module.get(), "Tensor", make_tensor_type(module.get())) < 0) return nullptr;
   if (add_type(module.get(), "Node", make_node_type(module.get())) < 0) return nullptr;
-  if (add_functions(module.get()) < 0) return nullptr;
+  if (add_functions(module.get()) < 0 || add_exports(module.get()) < 0) return nullptr;
   return module.release();
 }

@@ -11,9 +11,9 @@ from wootz import _core
 from wootz._core import bool, dtype, float32, float64, int8, int16, int32, int64, uint8
 
 __all__ = [
-    "bool", "double", "dtype", "finfo", "float", "float32", "float64", "from_numpy_dtype", "get_default_dtype", "iinfo",
+    "bool", "double", "dtype", "finfo", "float", "float32", "float64", "get_default_dtype", "iinfo",
     "int", "int8", "int16", "int32", "int64", "long", "promote_types", "result_type", "set_default_dtype", "short",
-    "to_numpy_dtype", "uint8",
+    "uint8",
 ]  # fmt: skip
 
 double, float, int, long, short = float64, float32, int32, int64, int16

@@ -1,1 +1,18 @@
-"""Ops in Python: creation, random numbers, and composites over the core's primitives."""
+"""Functions of tensors: those of the native table as they stand, and families written in Python.
+
+A name stands once, in its family's ``__all__`` (a native op's in the table), and from there becomes ``wootz.<name>``.
+"""
+
+from typing import TYPE_CHECKING
+
+from wootz import _core
+from wootz._core import *
+from wootz.ops import composite, creation, random
+from wootz.ops.composite import *
+from wootz.ops.creation import *
+from wootz.ops.random import *
+
+FAMILIES = (composite, creation, random)
+
+if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
+    __all__ = sorted({name for module in (_core, *FAMILIES) for name in module.__all__})

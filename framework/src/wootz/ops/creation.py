@@ -15,8 +15,7 @@ from wootz.dtypes import from_numpy_dtype, to_numpy_dtype
 
 __all__ = [
     "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones",
-    "ones_like",
-    "place", "tensor", "zeros", "zeros_like",
+    "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 Size = builtins.int | Sequence[builtins.int]
