@@ -2,7 +2,7 @@
 
 __all__ = [
     "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "ShapeError", "StateDictError",
-    "WootzError",
+    "WootzError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -36,3 +36,7 @@ class StateDictError(WootzError, RuntimeError):
 
 class CheckpointError(WootzError, ValueError):
     """A file of weights is not what its format says, or tensors cannot be put into one."""
+
+
+class WorkerError(WootzError, RuntimeError):
+    """A worker process of a data loader died, did not answer in time, or failed in a way that cannot be passed on."""

@@ -2,48 +2,53 @@
 
 import numpy as np
 import pytest
+from tests.support import optim_rules as rules
 
 import wootz
 from wootz.errors import StateDictError
-from wootz.optim import SGD, Adam, AdamW
-
-
-def sgd(p, g, state, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
-    d = (-g if maximize else g) + weight_decay * p
-    if momentum:
-        state["v"] = momentum * state["v"] + (1 - dampening) * d if "v" in state else d
-        d = d + momentum * state["v"] if nesterov else state["v"]
-    return p - lr * d
-
-
-def adam(
-    p, g, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False, decoupled=False
-):
-    d = -g if maximize else g
-    if decoupled:
-        p = p * (1 - lr * weight_decay)
-    else:
-        d = d + weight_decay * p
-    t = state["t"] = state.get("t", 0) + 1
-    state["m"] = betas[0] * state.get("m", 0) + (1 - betas[0]) * d
-    state["v"] = betas[1] * state.get("v", 0) + (1 - betas[1]) * d * d
-    state["top"] = np.maximum(state.get("top", 0), state["v"])
-    second = state["top"] if amsgrad else state["v"]
-    return p - lr * (state["m"] / (1 - betas[0] ** t)) / (np.sqrt(second / (1 - betas[1] ** t)) + eps)
-
-
-def adamw(p, g, state, weight_decay=1e-2, **options):
-    return adam(p, g, state, weight_decay=weight_decay, decoupled=True, **options)
-
+from wootz.optim import (
+    ASGD,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 
 CASES = [
-    (SGD, sgd, {"lr": 0.1}),
-    (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.05}),
-    (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}),
-    (Adam, adam, {"lr": 0.01}),
-    (Adam, adam, {"lr": 0.01, "weight_decay": 0.1, "amsgrad": True, "betas": (0.5, 0.6)}),
-    (AdamW, adamw, {"lr": 0.01}),
-    (AdamW, adamw, {"lr": 0.01, "weight_decay": 0.2, "eps": 1e-3, "maximize": True}),
+    (SGD, rules.sgd, {"lr": 0.1}),
+    (SGD, rules.sgd, {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.05}),
+    (SGD, rules.sgd, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}),
+    (Adam, rules.adam, {"lr": 0.01}),
+    (Adam, rules.adam, {"lr": 0.01, "weight_decay": 0.1, "amsgrad": True, "betas": (0.5, 0.6)}),
+    (AdamW, rules.adamw, {"lr": 0.01}),
+    (AdamW, rules.adamw, {"lr": 0.01, "weight_decay": 0.2, "eps": 1e-3, "maximize": True}),
+    (Adagrad, rules.adagrad, {"lr": 0.1}),
+    (Adagrad, rules.adagrad, {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
+    (Adadelta, rules.adadelta, {"lr": 1.0}),
+    (Adadelta, rules.adadelta, {"lr": 0.5, "rho": 0.7, "weight_decay": 0.1, "maximize": True}),
+    (RMSprop, rules.rmsprop, {"lr": 0.01}),
+    (RMSprop, rules.rmsprop, {"lr": 0.01, "momentum": 0.8, "centered": True, "weight_decay": 0.1}),
+    (Adamax, rules.adamax, {"lr": 0.01}),
+    (Adamax, rules.adamax, {"lr": 0.01, "weight_decay": 0.1, "betas": (0.5, 0.9), "maximize": True}),
+    (NAdam, rules.nadam, {"lr": 0.01}),
+    (NAdam, rules.nadam, {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (RAdam, rules.radam, {"lr": 0.01, "weight_decay": 0.1}),
+    (RAdam, rules.radam, {"lr": 0.01, "betas": (0.8, 0.9), "decoupled_weight_decay": True, "weight_decay": 0.1}),
+    (Lion, rules.lion, {"lr": 0.01}),
+    (Lion, rules.lion, {"lr": 0.01, "weight_decay": 0.1, "maximize": True}),
+    (Rprop, rules.rprop, {"lr": 0.01}),
+    (Rprop, rules.rprop, {"lr": 0.01, "etas": (0.3, 1.5), "step_sizes": (0.005, 0.02)}),
+    (ASGD, rules.asgd, {"lr": 0.1, "lambd": 0.1, "weight_decay": 0.1}),
+    (Adafactor, rules.adafactor, {"lr": 0.1}),
+    (Adafactor, rules.adafactor, {"lr": 0.1, "weight_decay": 0.1, "eps": (1e-4, 1e-2), "d": 1.5}),
 ]
 SHAPES = [(7,), (3, 5), (), (1000,)]
 
@@ -60,6 +65,7 @@ def test_steps_follow_the_formula(cls, rule, options, dtype):
     start = [rng.normal(size=shape).astype(dtype) for shape in SHAPES]
     params = [wootz.from_numpy(s.copy()).requires_grad_() for s in start]
     expected, states = [s.astype("f8") for s in start], [{} for _ in start]
+    given = {"machine": np.finfo(dtype).eps} if cls is Adafactor else {}
     optimizer = cls(params, **options)
     versions = [p._version for p in params]
     for step, grads in enumerate(gradients(6)):
@@ -67,7 +73,7 @@ def test_steps_follow_the_formula(cls, rule, options, dtype):
             skipped = i == 1 and step < 2  # a parameter whose first gradient comes later
             p.grad = None if skipped else wootz.from_numpy(np.asarray(g.astype(dtype)))
             if not skipped:
-                expected[i] = rule(expected[i], g.astype(dtype).astype("f8"), states[i], **options)
+                expected[i] = rule(expected[i], g.astype(dtype).astype("f8"), states[i], **options, **given)
         optimizer.step()
     tolerance = 2e-5 if dtype == "f4" else 1e-12
     for p, e in zip(params, expected, strict=True):
@@ -79,6 +85,8 @@ def test_steps_follow_the_formula(cls, rule, options, dtype):
 @pytest.mark.parametrize(("cls", "_rule", "options"), CASES)
 def test_a_hundred_steps_agree_with_pytorch(cls, _rule, options):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    if not hasattr(torch.optim, cls.__name__):
+        pytest.skip(f"PyTorch has no {cls.__name__}")
     rng = np.random.default_rng(2)
     start = [rng.normal(size=shape).astype("f4") for shape in SHAPES]
     ours = [wootz.from_numpy(s.copy()).requires_grad_() for s in start]
@@ -97,7 +105,7 @@ def test_a_hundred_steps_agree_with_pytorch(cls, _rule, options):
 
 def test_defaults_are_pytorchs():
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
-    for cls in (SGD, Adam, AdamW):
+    for cls in {cls for cls, _, _ in CASES} - {Lion}:
         theirs = getattr(torch.optim, cls.__name__)([torch.ones(1)]).defaults
         ours = cls([wootz.ones(1)]).defaults
         assert ours == {name: theirs[name] for name in ours}
@@ -196,8 +204,50 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
         (lambda p: Adam([p], betas=(0.9,)), ValueError),
         (lambda p: AdamW([p], eps=-1e-8), ValueError),
         (lambda p: AdamW([p], weight_decay=-1), ValueError),
+        (lambda p: AdamW([p], fuzed=True), TypeError),
+        (lambda p: AdamW([p], differentiable=True), ValueError),
+        (lambda p: Adadelta([p], rho=1.5), ValueError),
+        (lambda p: RMSprop([p], alpha=-1), ValueError),
+        (lambda p: NAdam([p], momentum_decay=-1), ValueError),
+        (lambda p: Rprop([p], etas=(1.1, 1.2)), ValueError),
+        (lambda p: Lion([p], betas=(0.9, 1.0)), ValueError),
+        (lambda p: Adafactor([p], d=0.5), ValueError),
+        (lambda p: Adafactor([p], eps=(-1.0, 1e-3)), ValueError),
+        (lambda p: Adafactor([p], beta2_decay=0.1), ValueError),
     ],
 )
 def test_bad_options_are_refused(make, error):
     with pytest.raises(error):
         make(wootz.ones(2, requires_grad=True))
+
+
+def test_hints_for_other_implementations_change_nothing():
+    results = []
+    for hints in ({}, {"fused": True}, {"foreach": False, "capturable": False}):
+        p = wootz.ones(3, requires_grad=True)
+        p.grad = wootz.arange(3).float()
+        AdamW([p], **hints).step()
+        results.append(p.tolist())
+    assert results[0] == results[1] == results[2]
+
+
+def test_hooks_run_around_a_step_until_they_are_taken_off():
+    p = wootz.ones(1, requires_grad=True)
+    p.grad = wootz.ones(1)
+    optimizer, seen = SGD([p], lr=1.0), []
+    off = optimizer.register_step_pre_hook(lambda o: seen.append(("before", p.item())))
+    optimizer.register_step_post_hook(lambda o: seen.append(("after", p.item())))
+    optimizer.step()
+    off()
+    optimizer.step()
+    assert seen == [("before", 1.0), ("after", 0.0), ("after", -1.0)]
+
+
+def test_asgd_averages_what_comes_after_t0():
+    p = wootz.tensor([1.0], requires_grad=True)
+    optimizer, seen = ASGD([p], lr=0.1, lambd=0.0, alpha=0.0, t0=2), []
+    for _ in range(6):
+        p.grad = wootz.ones(1)
+        optimizer.step()
+        seen.append(p.item())
+    assert optimizer.state[p]["ax"].item() == pytest.approx(np.mean(seen[3:]), rel=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 import wootz
 from wootz import _core
 from wootz._tensor import Tensor
-from wootz.optim.optimizer import Optimizer, Params
+from wootz.optim.optimizer import Optimizer, Params, check_hints, check_range
 
 __all__ = ["Adam", "AdamW"]
 
@@ -24,8 +24,9 @@ class Adam(Optimizer):
 
     def __init__(
         self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False,
+        weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        check_hints(hints)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
             "maximize": maximize,
@@ -33,11 +34,7 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def check(self, group: Mapping[str, Any]) -> None:
-        for name in ("lr", "eps", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"{name} is at least 0, not {group[name]}")
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"betas are two numbers in [0, 1), not {group['betas']}")
+        check_range(group, "lr", "eps", "weight_decay", "betas")
 
     def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         beta1, beta2 = group["betas"]
@@ -67,6 +64,6 @@ class AdamW(Adam):
 
     def __init__(
         self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,
+        weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, **hints)

@@ -8,7 +8,7 @@ from typing import Any
 import wootz
 from wootz import _core
 from wootz._tensor import Tensor
-from wootz.optim.optimizer import Optimizer, Params
+from wootz.optim.optimizer import Optimizer, Params, check_hints, check_range
 
 __all__ = ["SGD"]
 
@@ -22,8 +22,9 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Params, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False,
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **hints: Any,
     ) -> None:  # fmt: skip
+        check_hints(hints)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
             "nesterov": nesterov, "maximize": maximize,
@@ -31,9 +32,7 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check(self, group: Mapping[str, Any]) -> None:
-        for name in ("lr", "momentum", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"{name} is at least 0, not {group[name]}")
+        check_range(group, "lr", "momentum", "weight_decay")
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov's method needs momentum and no dampening")
 
@@ -42,8 +41,8 @@ class SGD(Optimizer):
         if not group["momentum"]:
             _core.sgd_step(params, grads, None, **options)
             return
-        fresh = [i for i, p in enumerate(params) if "momentum_buffer" not in self.state[p]]
-        known = [i for i, p in enumerate(params) if "momentum_buffer" in self.state[p]]
+        fresh = [i for i, p in enumerate(params) if self.state[p].get("momentum_buffer") is None]
+        known = [i for i, p in enumerate(params) if self.state[p].get("momentum_buffer") is not None]
         for i in fresh:
             self.state[params[i]]["momentum_buffer"] = wootz.zeros_like(params[i])
         for which, first in ((fresh, True), (known, False)):
