@@ -114,7 +114,7 @@ def publish(session: nox.Session) -> None:
 def guard(session: nox.Session) -> None:
     """Audit this repository for dependency confusion, then perform the attacks against pip, uv and millcert."""
     millcert(session, "guard", "audit", "--no-machine", ".", purpose="tests")
-    run(session, "tests", "python", "-m", "tests.support.confusion")
+    run(session, "tests", "python", "-m", "tests.support.contest")
 
 
 @nox.session(venv_backend="none")

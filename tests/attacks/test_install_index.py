@@ -8,16 +8,14 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.badserver import alter, dripping, dropped, endless, misbehaving, redirected
 from tests.support.installing import FIRST, INDEX, SECOND, Client, Stall, sbom_of
 from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, memory_folder, serve
 from tests.support.sigstore import workflow_claims
@@ -58,13 +56,6 @@ def refused(
     with serve(site or stall.nightly.site.root) as (address, _), pytest.raises(error, match=match) as refusal:
         client.verified(address)
     return refusal.value
-
-
-def alter(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(data)
 
 
 # -- a hostile mirror, which has no keys
@@ -336,67 +327,6 @@ def _wheel_with(folder: Path, *arguments: Any, name: str, info: str, **how: Any)
 
 
 # -- the network
-
-
-Fault = Callable[[SimpleHTTPRequestHandler], None]
-
-
-@contextmanager
-def misbehaving(folder: Path, suffix: str, fault: Fault) -> Iterator[str]:
-    """A server that answers honestly but for paths that end in ``suffix``."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path.endswith(suffix):
-                return fault(self)
-            return super().do_GET()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def endless(handler: SimpleHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    try:
-        for _ in range(1024):
-            handler.wfile.write(b" " * 65536)
-    except OSError:
-        return
-    handler.server.finished = True  # type: ignore[attr-defined]  # whoever reads 64 MiB has no limit
-
-
-def dropped(handler: SimpleHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "100000")
-    handler.end_headers()
-    handler.wfile.write(b"{")
-    handler.close_connection = True
-
-
-def redirected(handler: SimpleHTTPRequestHandler) -> None:
-    handler.send_response(302)
-    port = handler.server.server_address[1]
-    handler.send_header("Location", f"http://localhost:{port}{handler.path}?")
-    handler.end_headers()
-
-
-def dripping(handler: SimpleHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    handler.wfile.write(b"{")
-    handler.wfile.flush()
 
 
 PLACES = ["timestamp.json", "snapshot.json", "index.json", ".sigstore.json", ".whl"]

@@ -59,26 +59,32 @@ def test_an_honest_wheel_is_read(tmp_path: Path, method: int) -> None:
     assert wheel.files["demo/__init__.py"] == hashlib.sha256(b"x = 1\n").hexdigest()
 
 
-def test_a_wheel_written_as_a_stream_is_read(tmp_path: Path) -> None:
-    class OneWay(io.RawIOBase):
-        """A pipe: nothing can be corrected after it was written."""
+class OneWay(io.RawIOBase):
+    """A pipe: nothing can be corrected after it was written."""
 
-        def __init__(self) -> None:
-            self.data = bytearray()
+    def __init__(self) -> None:
+        self.data = bytearray()
 
-        def writable(self) -> bool:
-            return True
+    def writable(self) -> bool:
+        return True
 
-        def write(self, data: object) -> int:  # type: ignore[override]  # bytes-like is enough here
-            self.data += bytes(data)  # type: ignore[call-overload]  # likewise
-            return len(bytes(data))  # type: ignore[call-overload]  # likewise
+    def write(self, data: object) -> int:  # type: ignore[override]  # bytes-like is enough here
+        self.data += bytes(data)  # type: ignore[call-overload]  # likewise
+        return len(bytes(data))  # type: ignore[call-overload]  # likewise
 
-    honest, stream = write(tmp_path, files()), OneWay()
+
+def streamed(folder: Path) -> Path:
+    """A wheel whose sizes and checksums stand after the data of each file."""
+    honest, stream = write(folder, files()), OneWay()
     with zipfile.ZipFile(honest) as source, zipfile.ZipFile(stream, "w", 8) as sink:  # type: ignore[arg-type]  # a pipe
         for entry in source.infolist():
             sink.writestr(zipfile.ZipInfo(entry.filename), source.read(entry), 8)
     honest.write_bytes(stream.data)
-    assert len(check_wheel(honest).files) == 3
+    return honest
+
+
+def test_a_wheel_written_as_a_stream_is_read(tmp_path: Path) -> None:
+    assert len(check_wheel(streamed(tmp_path)).files) == 3
 
 
 def test_an_empty_file_is_read(tmp_path: Path) -> None:
@@ -173,6 +179,129 @@ def test_overlapping_entries(tmp_path: Path) -> None:
     refused(path, "overlap|another file")
 
 
+def poke(path: Path, local: int | None, central: int | None, value: bytes) -> Path:
+    """Overwrite fields of the first entry, by their offsets in its local header and in the directory."""
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<L", data, len(data) - 6)
+    for offset, base in ((local, 0), (central, start)):
+        if offset is not None:
+            data[base + offset : base + offset + len(value)] = value
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "match"),
+    [
+        (0, None, b"PK\x03\x05", "another file"), (6, 8, b"\x01\x00", "encrypted"),
+        (6, None, b"\x02\x00", "another file"),
+        (8, 10, b"\x0c\x00", "unusual way"), (22, 24, struct.pack("<L", 5), "two sizes"),
+        (None, 0, b"PK\x01\x03", "damaged directory"), (None, 34, b"\x01\x00", "damaged directory"),
+        (None, 32, b"\x01\x00", "damaged directory"),
+    ],
+)  # fmt: skip
+def test_headers_that_readers_read_differently(
+    tmp_path: Path, local: int | None, central: int | None, value: bytes, match: str
+) -> None:
+    refused(poke(write(tmp_path, files(), method=zipfile.ZIP_STORED), local, central, value), match)
+
+
+def test_a_record_after_an_entry_that_disagrees(tmp_path: Path) -> None:
+    path = streamed(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x07\x08") + 4] ^= 1
+    path.write_bytes(data)
+    refused(path, "record after an entry")
+
+
+def test_bytes_between_two_entries(tmp_path: Path) -> None:
+    path, hidden = write(tmp_path, files()), b"hidden"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x03\x04", 4)
+    (start,) = struct.unpack_from("<L", data, len(data) - 6)
+    entry = start
+    while (entry := data.find(b"PK\x01\x02", entry + 4)) >= 0:
+        (offset,) = struct.unpack_from("<L", data, entry + 42)
+        struct.pack_into("<L", data, entry + 42, offset + len(hidden))
+    struct.pack_into("<L", data, len(data) - 6, start + len(hidden))
+    path.write_bytes(data[:at] + hidden + data[at:])
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    refused(path, "belong to no entry")
+
+
+def test_a_folder_that_holds_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path, files())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("demo/"), b"hidden")
+    refused(path, "no plain file")
+
+
+# the end record: signature, disks, entries here and in all, size and start of the directory, length of the comment
+END = struct.Struct("<4s4H2LH")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        (0, b"PK\x05\x07", "past the end"), (7, 5, "comment"), (1, 1, "several parts"), (2, 1, "several parts"),
+        (3, 9, "several parts"), (4, 0xFFFF, "zip64"), (5, 0xFFFFFFFF, "zip64"), (6, 0xFFFFFFFF, "zip64"),
+        (6, 1, "directory is not where"), (5, 1, "directory is not where"),
+    ],
+)  # fmt: skip
+def test_an_end_record_that_readers_read_differently(tmp_path: Path, field: int, value: object, match: str) -> None:
+    path = write(tmp_path, files())
+    data = path.read_bytes()
+    fields = list(END.unpack(data[-22:]))
+    fields[field] = value
+    if field == 4:
+        fields[3] = value  # the two agree
+    path.write_bytes(data[:-22] + END.pack(*fields))
+    refused(path, match)
+
+
+def test_fewer_entries_than_the_directory_holds(tmp_path: Path) -> None:
+    path = write(tmp_path, files())
+    data = path.read_bytes()
+    fields = list(END.unpack(data[-22:]))
+    fields[3] = fields[4] = fields[3] - 1
+    path.write_bytes(data[:-22] + END.pack(*fields))
+    refused(path, "more entries than")
+
+
+def test_packed_data_that_goes_on_after_its_end(tmp_path: Path) -> None:
+    """A reader that inflates until the stream ends sees nothing of what is hidden behind it."""
+    path = write(tmp_path, files())
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<L", data, len(data) - 6)
+    (packed,) = struct.unpack_from("<L", data, 18)  # of the first entry
+    hidden, at = b"hidden", 30 + len("demo/__init__.py") + packed
+    struct.pack_into("<L", data, 18, packed + len(hidden))
+    struct.pack_into("<L", data, start + 20, packed + len(hidden))
+    following = start
+    while (following := data.find(b"PK\x01\x02", following + 4)) >= 0:
+        (offset,) = struct.unpack_from("<L", data, following + 42)
+        struct.pack_into("<L", data, following + 42, offset + len(hidden))
+    struct.pack_into("<L", data, len(data) - 6, start + len(hidden))
+    path.write_bytes(data[:at] + hidden + data[at:])
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    refused(path, "does not end where it should")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "match"),
+    [("MOST_BYTES", 50, "too much"), ("_MOST_ENTRIES", 3, "as large as"), ("_MOST_DIRECTORY", 50, "as large as")],
+)
+def test_an_archive_beyond_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, match: str
+) -> None:
+    path = write(tmp_path, files())
+    check_wheel(path)
+    monkeypatch.setattr(f"millcert.install.ziplayout.{limit}", value)
+    refused(path, match)
+
+
 def test_a_bomb(tmp_path: Path) -> None:
     refused(write(tmp_path, files(**{"demo/zeros": bytes(80 << 20)})), "unpacks to too much")
 
@@ -184,7 +313,8 @@ def test_an_entry_that_unpacks_to_more_than_it_says(tmp_path: Path) -> None:
     refused(path, "longer than it says")
 
 
-@pytest.mark.parametrize("extra", [struct.pack("<2HQQ", 1, 16, 6, 6), struct.pack("<2HB4s", 0x7075, 5, 1, b"evil")])
+@pytest.mark.parametrize("extra", [struct.pack("<2HQQ", 1, 16, 6, 6), struct.pack("<2HB4s", 0x7075, 5, 1, b"evil"),
+                                   struct.pack("<2H", 0x9999, 50)])  # fmt: skip
 def test_an_extra_field_that_changes_what_is_read(tmp_path: Path, extra: bytes) -> None:
     path = write(tmp_path, files())
     with zipfile.ZipFile(path, "a") as archive:
@@ -261,6 +391,15 @@ def test_a_third_partys_data_files_reach_no_packages(tmp_path: Path) -> None:
     name = "demo-1.0.data/data/lib/python3.11/site-packages/evil.pth"
     refused(write(tmp_path, files(**{name: b"import os\n"})), "not declared", THIRD_PARTY)
     check_wheel(write(tmp_path, files(**{"demo-1.0.data/scripts/demo": b"#!python\n"})), declared=THIRD_PARTY)
+
+
+def test_a_record_with_a_line_of_two_fields(tmp_path: Path) -> None:
+    record = "demo/__init__.py,sha256=abc\n"
+    refused(write(tmp_path, files(), record=record), "malformed line")
+
+
+def test_a_data_folder_of_another_release(tmp_path: Path) -> None:
+    refused(write(tmp_path, files(**{"other-1.0.data/purelib/demo/x.py": b""})), "another release")
 
 
 def test_two_dist_info_folders(tmp_path: Path) -> None:

@@ -1,24 +1,24 @@
-"""Dependency confusion, performed: the same attack against pip alone, uv alone and millcert.
-
-``python -m tests.support.confusion`` runs all of them and prints the table. Nothing leaves loopback.
-"""
+"""Dependency confusion, performed: a stranger registers names on a public index; rows for ``tests.support.contest``."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
 
+from tests.support.contest import (
+    Attack,
+    Outcome,
+    installer_environment,
+    pip_install,
+    run_installer,
+    uv_install,
+)
 from tests.support.faults import status
 from tests.support.index import LoopbackIndex, loopback_index
 from tests.support.locks import LockProject
@@ -32,7 +32,7 @@ from millcert.lock import read_lock, select
 from millcert.lock.namespaces import read_namespaces
 from millcert.store import Store
 
-__all__ = ["ATTACKS", "AUDIT_DAY", "ROOT", "Attack", "Outcome", "Stage", "run", "stage", "table"]
+__all__ = ["AUDIT_DAY", "CONFUSION", "ROOT", "Stage", "stage"]
 
 NAMESPACES = """
 upstream = "pypi"
@@ -43,18 +43,6 @@ prefixes = ["torch-"]
 _LOCK = "tools/any"
 ROOT = Path(__file__).parents[2]
 AUDIT_DAY = date(2026, 11, 23)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Whose code is on the disk afterwards (``ours``, ``stranger`` or ``nothing``), and what was said."""
-
-    whose: str
-    detail: str
-
-    def __str__(self) -> str:
-        words = {"ours": "takes ours", "stranger": "TAKES THE STRANGER'S", "nothing": "refuses"}
-        return f"{words[self.whose]}: {self.detail}"
 
 
 @dataclass
@@ -93,34 +81,22 @@ class Stage:
         assert listed.sha256 is not None
         return listed.sha256
 
-    def installer_environment(self) -> dict[str, str]:
-        """What an installer sees: nothing of this machine's configuration, and the attack's variables."""
-        home = self.folder / "home"
-        home.mkdir(exist_ok=True)
-        return {
-            "PATH": os.environ["PATH"], "HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_RETRIES": "0", "PIP_NO_INPUT": "1", "UV_NO_CONFIG": "1",
-            "UV_CACHE_DIR": str(self.folder / "uv-cache"), "UV_HTTP_RETRIES": "0", "UV_PYTHON": sys.executable,
-            **self.environ,
-        }  # fmt: skip
+    def environment(self) -> dict[str, str]:
+        """What an installer sees."""
+        return installer_environment(self.folder, self.environ)
 
     # -- those who install
 
     def pip(self) -> Outcome:
         """pip alone, with the command that documentation gives: the public index, and ours beside it."""
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
-        return self._install("pip", [*command, *self._indexes(), *self._what()])
+        return self._install("pip", [*pip_install(), *self._indexes(), *self._what()])
 
     def uv(self) -> Outcome:
         """uv alone, with the same two indexes."""
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert uv is not None, "uv is in lockfiles/tests"
-        command = [uv, "pip", "install", "--no-progress", "--only-binary=:all:", *self.uv_options]
-        return self._install("uv", [*command, *self._indexes(), *self._what()])
+        return self._install("uv", [*uv_install(), *self.uv_options, *self._indexes(), *self._what()])
 
     def millcert(self) -> Outcome:
         """Lock and audit, fetch what is locked, and let pip install those files and no others."""
-        target = self.folder / "millcert-target"
         try:
             self._lock()
             lock = read_lock(self.project.folder / f"{_LOCK}.txt")
@@ -134,8 +110,8 @@ class Stage:
                 shutil.copy(store.path(file.digest), files / file.filename)
         except MillcertError as error:
             return Outcome("nothing", f"{type(error).__name__}: {error.message}")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--require-hashes"]
-        return self._install("millcert", [*command, f"--find-links={files}", "-r", str(lock.path)], target)
+        command = [*pip_install(), "--no-index", "--no-deps", "--require-hashes"]
+        return self._install("millcert", [*command, f"--find-links={files}", "-r", str(lock.path)])
 
     def _lock(self) -> None:
         self.project.environ = self._locker_environment()
@@ -150,7 +126,7 @@ class Stage:
     def _locker_environment(self) -> dict[str, str]:
         # the person's merged indexes are there as well: millcert must not use them
         return {
-            **self.installer_environment(), "PIP_INDEX_URL": self.public.url, "MILLCERT_INDEX_OURS": self.ours_url,
+            **self.environment(), "PIP_INDEX_URL": self.public.url, "MILLCERT_INDEX_OURS": self.ours_url,
             "PIP_EXTRA_INDEX_URL": self.ours_url,
         }  # fmt: skip
 
@@ -167,23 +143,8 @@ class Stage:
             self.poison(self)
         return ["--require-hashes", "-r", str(lock)]
 
-    def _install(self, who: str, command: Sequence[str], target: Path | None = None) -> Outcome:
-        target = target or self.folder / f"{who}-target"
-        result = subprocess.run(
-            [*command, "--target", str(target)], env=self.installer_environment(), cwd=self.folder, capture_output=True,
-            text=True, check=False, timeout=120,
-        )  # fmt: skip
-        if result.returncode:
-            said = [line.strip(" ×╰─▶") for line in result.stderr.splitlines() if "rror" in line or "×" in line]
-            return Outcome("nothing", _without_addresses(said[0] if said else result.stderr.strip()[-80:]))
-        return installed(target)
-
-
-def installed(target: Path) -> Outcome:
-    """Whose modules are in a folder, and their versions."""
-    versions = sorted(folder.name.removesuffix(".dist-info") for folder in target.glob("*.dist-info"))
-    strangers = [path for path in target.glob("*.py") if "stranger" in path.read_text()]
-    return Outcome("stranger" if strangers else "ours", ", ".join(versions))
+    def _install(self, who: str, command: Sequence[str]) -> Outcome:
+        return run_installer(command, self.folder, self.folder / f"{who}-target", self.environment())
 
 
 def audit_of(root: Path) -> list[str]:
@@ -202,17 +163,6 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 
 # -- the attacks
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One attack: what the stranger does, and what pip and uv alone are known to do then."""
-
-    name: str
-    prepare: Callable[[Stage], None]
-    pip: str
-    uv: str
-    millcert: str
 
 
 def _torchtriton(stage: Stage) -> None:
@@ -309,64 +259,31 @@ def _poisoned(stage: Stage, *, index: str) -> None:
     stage.poison = write
 
 
-ATTACKS = (
-    Attack("torchtriton, December 2022: internal name, higher version in public", _torchtriton,
+def _row(name: str, prepare: Callable[[Stage], None], *expected: str) -> Attack:
+    @contextlib.contextmanager
+    def scene(folder: Path) -> Iterator[Stage]:
+        with stage(folder) as prepared:
+            prepare(prepared)
+            yield prepared
+
+    return Attack(name, scene, *expected)
+
+
+CONFUSION = (
+    _row("torchtriton, December 2022: internal name, higher version in public", _torchtriton,
            "stranger", "ours", "ours"),
-    Attack("the same, with uv told to compare versions over indexes", _unsafe_strategy, "stranger", "stranger", "ours"),
-    Attack("the same, the public index only in an environment variable", _variable, "stranger", "stranger", "ours"),
-    Attack("the same, a folder of links in an environment variable", _links, "stranger", "stranger", "ours"),
-    Attack("another spelling of an owned name (case, separators)", _case, "stranger", "ours", "ours"),
-    Attack("look-alike of an owned name (0 for o)", _look_alike, "stranger", "stranger", "nothing"),
-    Attack("look-alike of an owned prefix", _look_alike_prefix, "stranger", "stranger", "nothing"),
-    Attack("same version, hostile file on a merged index", _same_version, "stranger", "ours", "ours"),
-    Attack("owned name absent on its own index", _absent, "stranger", "stranger", "nothing"),
-    Attack("own index answers 503", _failing, "stranger", "nothing", "nothing"),
-    Attack("own index refuses connections", _refused, "stranger", "nothing", "nothing"),
-    Attack("poisoned lock: a stranger's hash, our index", partial(_poisoned, index="ours"),
-           "stranger", "nothing", "nothing"),
-    Attack("poisoned lock: a stranger's hash and index", partial(_poisoned, index="pypi"),
-           "stranger", "nothing", "nothing"),
+    _row("the same, with uv told to compare versions over indexes", _unsafe_strategy, "stranger", "stranger", "ours"),
+    _row("the same, the public index only in an environment variable", _variable, "stranger", "stranger", "ours"),
+    _row("the same, a folder of links in an environment variable", _links, "stranger", "stranger", "ours"),
+    _row("another spelling of an owned name (case, separators)", _case, "stranger", "ours", "ours"),
+    _row("look-alike of an owned name (0 for o)", _look_alike, "stranger", "stranger", "nothing", "ConfusionError"),
+    _row("look-alike of an owned prefix", _look_alike_prefix, "stranger", "stranger", "nothing", "ConfusionError"),
+    _row("same version, hostile file on a merged index", _same_version, "stranger", "ours", "ours"),
+    _row("owned name absent on its own index", _absent, "stranger", "stranger", "nothing", "LockError"),
+    _row("own index answers 503", _failing, "stranger", "nothing", "nothing", "LockError"),
+    _row("own index refuses connections", _refused, "stranger", "nothing", "nothing", "LockError"),
+    _row("poisoned lock: a stranger's hash, our index", partial(_poisoned, index="ours"),
+           "stranger", "nothing", "nothing", "HashMismatchError"),
+    _row("poisoned lock: a stranger's hash and index", partial(_poisoned, index="pypi"),
+           "stranger", "nothing", "nothing", "ConfusionError"),
 )  # fmt: skip
-
-
-def run(attack: Attack, who: str, folder: Path) -> Outcome:
-    """One attack on one installer (``pip``, ``uv`` or ``millcert``)."""
-    with stage(folder) as prepared:
-        attack.prepare(prepared)
-        outcome: Outcome = getattr(prepared, who)()
-        return outcome
-
-
-def table(folder: Path) -> Iterator[tuple[Attack, Outcome, Outcome, Outcome]]:
-    """Every attack with what pip alone, uv alone and millcert did."""
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [
-            (attack, [pool.submit(run, attack, who, folder / f"{number}-{who}") for who in ("pip", "uv", "millcert")])
-            for number, attack in enumerate(ATTACKS)
-        ]
-        for attack, futures in jobs:
-            pip, uv, millcert = (future.result() for future in futures)
-            yield attack, pip, uv, millcert
-
-
-def _without_addresses(text: str) -> str:
-    return " ".join(word for word in text.split() if "://" not in word and "127.0.0.1" not in word)[:110]
-
-
-def main() -> None:
-    """Print the table; fail where millcert let a stranger in."""
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("attack", "pip alone", "uv alone", "millcert", show_lines=True)
-    lost = 0
-    with tempfile.TemporaryDirectory(prefix="confusion-") as folder:
-        for attack, *outcomes in table(Path(folder)):
-            shown.add_row(attack.name, *map(str, outcomes))
-            lost += outcomes[-1].whose == "stranger"
-    Console(width=170).print(shown)
-    sys.exit(1 if lost else 0)
-
-
-if __name__ == "__main__":
-    main()

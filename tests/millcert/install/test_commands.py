@@ -18,7 +18,6 @@ from tests.support.installing import FIRST, INDEX, SECOND, WOOTZ, Client, Stall,
 from tests.support.nightly import NOW, installed, pip, uv
 from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, IDENTITY
 
-from millcert.install.anchor import Anchor
 from millcert.install.installer import open_index
 from millcert.install.proxy import Gate, serve
 from millcert.install.source import HttpSource
@@ -144,10 +143,3 @@ def test_the_proxy_answers_to_no_other_name(site: str, client: Client) -> None:
             connection = http.client.HTTPConnection(address.removeprefix("http://"))
             connection.request("GET", path)
             assert connection.getresponse().status == 404
-
-
-def test_an_anchor_with_a_floor_survives_its_file() -> None:
-    from millcert.install.anchor import parse_anchor
-
-    anchor = Anchor(b'{"signed": {}}', 7, NOW)
-    assert parse_anchor(anchor.to_bytes()) == anchor

@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
     from sigstore.verify import Verifier
 
-__all__ = ["PUBLIC_GOOD_SHA256", "TrustRoot", "public_good", "read_trust_config", "read_trusted_root"]
+__all__ = [
+    "PUBLIC_GOOD_SHA256",
+    "TrustRoot",
+    "parse_trusted_root",
+    "public_good",
+    "read_trust_config",
+    "read_trusted_root",
+]
 
 PUBLIC_GOOD_SHA256 = "6494e21ea73fa7ee769f85f57d5a3e6a08725eae1e38c755fc3517c9e6bc0b66"
 _PUBLIC_GOOD = "sigstore-public-good.json"
@@ -148,8 +155,12 @@ def public_good() -> TrustRoot:
 
 def read_trusted_root(path: Path) -> TrustRoot:
     """A trusted root from a file."""
-    data = _read(path)
-    return _root(_parse(data, str(path)), str(path), data)
+    return parse_trusted_root(_read(path), str(path))
+
+
+def parse_trusted_root(data: bytes, source: str) -> TrustRoot:
+    """A trusted root from its bytes; ``source`` says in errors and reports where they are from."""
+    return _root(_parse(data, source), source, data)
 
 
 def read_trust_config(path: Path) -> TrustRoot:

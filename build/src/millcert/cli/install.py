@@ -18,6 +18,7 @@ from millcert.errors import UsageError
 
 if TYPE_CHECKING:
     from millcert.attest.verify import Verifier
+    from millcert.install.anchor import Anchor
     from millcert.install.environment import Environment
     from millcert.install.installer import Prepared
     from millcert.install.source import HttpSource
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from millcert.model import Digest
 
 __all__ = [
-    "commands", "duration", "environment_of", "http_source", "open_state", "print_chain", "silent", "trust_options",
-    "verifier_of",
+    "anchor_of", "commands", "duration", "environment_of", "http_source", "index_url_option", "open_state",
+    "print_chain", "silent", "trust_options", "verifier_of",
 ]  # fmt: skip
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -47,6 +48,9 @@ class _Duration(click.ParamType[Any]):
 
 
 duration = _Duration()
+index_url_option = click.option(
+    "--index-url", envvar="MILLCERT_INDEX_URL", metavar="URL", help="Where the site is (default: as shipped)."
+)
 
 
 def trust_options(command: _Command) -> _Command:
@@ -54,9 +58,11 @@ def trust_options(command: _Command) -> _Command:
     options = [
         click.option("--root", "root_path", type=_FILE, metavar="FILE",
                      help="The index's first root, or a root with a floor (default: as shipped)."),
-        click.option("--policy", "policy_path", type=_FILE, metavar="FILE", help="Who may sign: TOML or JSON."),
+        click.option("--policy", "policy_path", type=_FILE, metavar="FILE",
+                     help="Who may sign, TOML or JSON (default: as shipped)."),
         click.option("--builders", type=click.IntRange(1), metavar="K", help="How many builders must agree."),
-        click.option("--trusted-root", type=_FILE, metavar="FILE", help="The Sigstore root (default: public-good)."),
+        click.option("--trusted-root", type=_FILE, metavar="FILE",
+                     help="The Sigstore root (default: public-good, or as shipped)."),
         trust_config_option,
         click.option("--state", "state_path", type=_FOLDER, envvar="MILLCERT_STATE", help="Where state is kept."),
     ]  # fmt: skip
@@ -69,7 +75,7 @@ def trust_options(command: _Command) -> _Command:
 @click.argument("project")
 @click.option("--nightly", "channel", flag_value="nightly", help="From the nightly channel.")
 @click.option("--stable", "channel", flag_value="stable", default="stable", help="From the stable channel (default).")
-@click.option("--index-url", required=True, envvar="MILLCERT_INDEX_URL", metavar="URL", help="Where the site is.")
+@index_url_option
 @click.option("--variant", metavar="NAME", help="Such as cpu or cu129 (default: what the NVIDIA driver can run).")
 @click.option("--version", "version", metavar="VERSION", help="This release (default: the newest that fits).")
 @click.option("--cooldown", type=duration, default="0d", help="Pass over releases attested later than, say, 3d ago.")
@@ -81,22 +87,24 @@ def trust_options(command: _Command) -> _Command:
 @trust_options
 @json_option
 def install_command(
-    project: str, channel: str, index_url: str, variant: str | None, version: str | None, cooldown: timedelta,
+    project: str, channel: str, index_url: str | None, variant: str | None, version: str | None, cooldown: timedelta,
     accepted: tuple[str, ...], declared: tuple[str, ...], python: Path | None, target: Path | None, dry_run: bool,
     root_path: Path | None, policy_path: Path | None, builders: int | None, trusted_root: Path | None,
     trust_config: Path | None, state_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Install PROJECT from a signed index, or nothing if anything about it is not proven.
 
+    A release of millcert ships the address, root, floor and policy of its project's own index; options name others.
+
     \b
     Examples:
+      millcert install wootz --nightly
+      millcert install wootz --nightly --variant cpu --cooldown 3d --dry-run
       millcert install wootz --nightly --index-url https://nightly.example --root root.json --policy policy.toml
-      millcert install wootz --nightly --variant cpu --index-url … --root … --policy … --dry-run
     """
     from packaging.version import InvalidVersion, Version
 
     from millcert.cli.progress import FetchProgress
-    from millcert.install.anchor import read_anchor
     from millcert.install.gpu import choose_variant, read_driver
     from millcert.install.installer import Installer, Request, open_index
     from millcert.names import normalize
@@ -106,7 +114,7 @@ def install_command(
         wanted = Version(version) if version else None
     except InvalidVersion as error:
         raise UsageError("not a version", found=version) from error
-    anchor = read_anchor(root_path)
+    anchor = anchor_of(root_path)
     verifier, policy = verifier_of(policy_path, builders, trusted_root, trust_config)
     environment, state, now = environment_of(python), open_state(state_path), datetime.now(UTC)
     index = open_index(http_source(index_url), anchor, state, now)
@@ -181,24 +189,43 @@ def print_chain(chain: dict[str, Any]) -> None:
         results().print(line, markup=False)
 
 
+def anchor_of(root_path: Path | None) -> Anchor:
+    """The root that was named, else the one with a floor that was shipped."""
+    from millcert.install.anchor import read_anchor
+    from millcert.install.shipped import read_shipped
+
+    return read_anchor(root_path) if root_path else read_shipped("--root").anchor
+
+
 def verifier_of(
     policy_path: Path | None, builders: int | None, trusted_root: Path | None, trust_config: Path | None
 ) -> tuple[Verifier, Digest]:
-    """A verifier, and the digest of the policy it holds."""
+    """A verifier, and the digest of the policy it holds; what is not named is as shipped."""
+    import dataclasses
+
     from millcert.attest.verify import Verifier
+    from millcert.install.shipped import read_shipped
     from millcert.model import digest_of
 
-    policy = policy_from_options(policy_path, (), None, builders)
-    verifier = Verifier(trust_root_from_options(trusted_root, trust_config), policy)
-    return verifier, digest_of(policy_path.read_bytes() if policy_path else b"")
+    named = trusted_root or trust_config
+    if policy_path is not None:
+        policy, data = policy_from_options(policy_path, (), None, builders), policy_path.read_bytes()
+        return Verifier(trust_root_from_options(trusted_root, trust_config), policy), digest_of(data)
+    shipped = read_shipped("--policy")
+    root = trust_root_from_options(trusted_root, trust_config) if named else shipped.sigstore_root()
+    rules = shipped.rules()
+    policy = dataclasses.replace(rules, builders=builders) if builders else rules
+    return Verifier(root, policy), digest_of(shipped.policy)
 
 
-def http_source(index_url: str) -> HttpSource:
-    """The site at an address, over the client's own proxies and certificate authorities."""
+def http_source(index_url: str | None) -> HttpSource:
+    """The site at an address, or where the shipped one is, over the client's own proxies and authorities."""
     from millcert.index import read_configuration
+    from millcert.install.shipped import read_shipped
     from millcert.install.source import BoundTransport, HttpSource
 
-    return HttpSource(index_url, BoundTransport(read_configuration(os.environ)))
+    address = index_url or read_shipped("--index-url").address
+    return HttpSource(address, BoundTransport(read_configuration(os.environ)))
 
 
 def open_state(path: Path | None) -> State:

@@ -294,6 +294,35 @@ def show_command(draft_path: Path | None, site_path: Path | None, root_path: Pat
         _print(rows)
 
 
+@keys_group.command("ship")
+@site_option
+@root_option
+@click.option("--index-url", required=True, metavar="URL", help="Where clients find the site (https).")
+@click.option("--policy", "policy_path", required=True, type=_FILE, help="Who may sign wheels.")
+@click.option("--trusted-root", type=_FILE, help="The Sigstore root, where it is not the public-good one.")
+@click.option("--out", required=True, type=_FILE, help="Such as build/src/millcert/data/index.json.")
+def ship_command(
+    site_path: Path, root_path: Path, index_url: str, policy_path: Path, trusted_root: Path | None, out: Path
+) -> None:
+    """Write what a release of millcert ships, so that a client's first use is protected too.
+
+    The root in force, the timestamp in force and this moment as the floor, and the policy. Run it on an index that was
+    refreshed just now, then build the release. --root must be the same at every release: clients know the index by it.
+    """
+    from millcert.install.shipped import ship
+    from millcert.lock.relock import write_atomically
+
+    try:
+        policy, sigstore = policy_path.read_bytes(), trusted_root.read_bytes() if trusted_root else b""
+    except OSError as error:
+        raise UsageError("cannot be read", file=error.filename, reason=error.strerror) from error
+    state = _state(_site(site_path), root_path)
+    shipped = ship(state, read_root(root_path), index_url, policy, sigstore, _now())
+    write_atomically(out, shipped.to_bytes())
+    floor = f"timestamp {shipped.anchor.version}, {shipped.anchor.time}"
+    messages().print(f"{out}: root {state.version('root')}, floor: {floor}", markup=False)
+
+
 def _change(
     site: FolderSite, root_path: Path, draft_path: Path, role: str, add: Sequence[Key], remove: Sequence[str],
     threshold: int | None,

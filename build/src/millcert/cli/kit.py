@@ -11,9 +11,11 @@ import click
 
 from millcert.cli.console import emit_json, json_option, messages, results
 from millcert.cli.install import (
+    anchor_of,
     duration,
     environment_of,
     http_source,
+    index_url_option,
     open_state,
     print_chain,
     silent,
@@ -50,14 +52,14 @@ def kit_group() -> None:
 
 @kit_group.command("create")
 @click.argument("project")
-@click.option("--index-url", required=True, envvar="MILLCERT_INDEX_URL", metavar="URL", help="Where the site is.")
+@index_url_option
 @click.option("--index", "where", required=True, metavar="CHANNEL/VARIANT", help="Such as nightly/cu129.")
 @click.option("--version", metavar="VERSION", help="This release (default: the newest that fits).")
 @click.option("--out", required=True, type=_FILE, metavar="FILE", help="Where the kit goes.")
 @_python
 @trust_options
 def create_command(
-    project: str, index_url: str, where: str, version: str | None, out: Path, python: Path | None,
+    project: str, index_url: str | None, where: str, version: str | None, out: Path, python: Path | None,
     root_path: Path | None, policy_path: Path | None, builders: int | None, trusted_root: Path | None,
     trust_config: Path | None, state_path: Path | None,
 ) -> None:  # fmt: skip
@@ -65,7 +67,6 @@ def create_command(
     from packaging.version import Version
 
     from millcert.cli.progress import FetchProgress
-    from millcert.install.anchor import read_anchor
     from millcert.install.installer import Installer, Request, open_index
     from millcert.install.kit import Recorder, write_kit
     from millcert.names import normalize
@@ -74,7 +75,7 @@ def create_command(
     state, now = open_state(state_path), datetime.now(UTC)
     recorder = Recorder(http_source(index_url), state.store)
     with state.store.temporary() as fresh:  # kept metadata would not be read from the index, and so not recorded
-        index = open_index(recorder, read_anchor(root_path), state, now, fresh=fresh)
+        index = open_index(recorder, anchor_of(root_path), state, now, fresh=fresh)
         request = Request(normalize(project), where, Version(version) if version else None)
         with FetchProgress() as progress:
             installer = Installer(index, verifier, policy, state, environment_of(python), now, progress)
@@ -139,7 +140,6 @@ def _open(
 ) -> tuple[Installer, Request]:  # fmt: skip
     from packaging.version import InvalidVersion, Version
 
-    from millcert.install.anchor import read_anchor
     from millcert.install.installer import Installer, Request, open_index
     from millcert.install.kit import open_kit, reference_time
     from millcert.names import normalize
@@ -148,7 +148,7 @@ def _open(
     state, now = open_state(state_path), datetime.now(UTC)
     kit = open_kit(kit_path, state.store)
     judged = reference_time(as_of or now, max_age, now)
-    index = open_index(kit.source, read_anchor(root_path), state, now, expiry=judged)
+    index = open_index(kit.source, anchor_of(root_path), state, now, expiry=judged)
     try:
         request = Request(normalize(kit.project), kit.index, Version(kit.version))
     except InvalidVersion as error:

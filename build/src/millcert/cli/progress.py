@@ -16,9 +16,10 @@ __all__ = ["BuildProgress", "FetchProgress"]
 
 
 class FetchProgress:
-    """Bytes of pinned files as they arrive; says nothing when the store has them all."""
+    """Bytes of pinned files as they arrive (or are sent); says nothing when all are there already."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "fetching pinned files", done: str = "fetched, every one checked") -> None:
+        self._doing, self._done = doing, done
         self._lock = threading.Lock()
         self._files: dict[str, tuple[int, int]] = {}
         self._missing: set[str] = set()
@@ -36,7 +37,7 @@ class FetchProgress:
             self._live.stop()
             if kind is None:
                 total = sum(self._files[name][1] for name in self._missing)
-                messages().print(f"fetched {len(self._missing)} files, {total / 1e6:.1f} MB, every one checked")
+                messages().print(f"{len(self._missing)} files, {total / 1e6:.1f} MB {self._done}")
 
     def __call__(self, filename: str, received: int, size: int) -> None:
         with self._lock:
@@ -45,7 +46,7 @@ class FetchProgress:
                 return
             self._missing.add(filename)
             if self._task is None:
-                messages().print("fetching pinned files")
+                messages().print(self._doing)
                 self._task = self._live.add_task("fetch", total=None)
                 if messages().is_terminal:
                     self._live.start()

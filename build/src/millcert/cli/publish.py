@@ -17,10 +17,12 @@ from millcert.errors import UsageError
 if TYPE_CHECKING:
     from millcert.lock import LockedFile, Pin
     from millcert.publish import Artifact, Builder, Outcome, Publisher, Verifier
+    from millcert.publish.upload import Place
     from millcert.store import Store
 
 __all__ = ["commands"]
 
+_HEADER = "MILLCERT_SYNC_HEADER"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -154,6 +156,62 @@ def views_command(site_path: Path, root_path: Path) -> None:
 
     count = write_all_views(FolderSite(site_path), read_root(root_path))
     messages().print(f"{count} views written")
+
+
+@index_group.command("sync")
+@click.argument("target", metavar="FOLDER_OR_URL", required=False)
+@click.option("--plan", "as_plan", is_flag=True, help="Print the order for another tool, and send nothing.")
+@click.option("--recheck", is_flag=True, help="Ask the target for every file, also for those that were sent before.")
+@site_option
+@root_option
+@json_option
+def sync_command(
+    target: str | None, as_plan: bool, recheck: bool, site_path: Path, root_path: Path, as_json: bool
+) -> None:  # fmt: skip
+    """Bring a site to where it is served: a folder, or a server or bucket that takes PUT.
+
+    Files that never change go first, then the timestamp, then what pip reads. Cut off anywhere, the target serves the
+    state before or after, and the same command continues. MILLCERT_SYNC_HEADER, such as "Authorization: Bearer …", is
+    sent with each request; there is no option for it.
+
+    \b
+    Examples:
+      millcert index sync https://bucket.example/site --site site --root root.json
+      millcert index sync --plan --site site --root root.json | …
+    """
+    from millcert.cli.progress import FetchProgress
+    from millcert.publish import FolderSite
+    from millcert.publish.state import TIMESTAMP
+    from millcert.publish.upload import phases, upload
+
+    site = FolderSite(site_path)
+    if as_plan:
+        fixed, views = phases(site.root)
+        rows = [*((1, path) for path in fixed), (2, TIMESTAMP), *((3, path) for path in views)]
+        for phase, path in rows:
+            click.echo(f"{phase}\t{path}")
+        return
+    if target is None:
+        raise UsageError("where should the site go?", fix="name a folder or an https address, or ask for --plan")
+    with FetchProgress("sending files", "sent") as progress:
+        sent = upload(site, read_root(root_path), _place(target), progress, recheck=recheck)
+    if as_json:
+        emit_json({"files": sent.files, "views": sent.views, "timestamp": sent.timestamp})
+    else:
+        messages().print(f"in force there: timestamp {sent.timestamp}; {sent.files} files, {sent.views} views sent")
+
+
+def _place(target: str) -> Place:
+    from millcert.index import Transport, read_configuration
+    from millcert.publish.upload import FolderPlace, HttpPlace
+
+    if "://" not in target:
+        return FolderPlace(Path(target))
+    name, colon, value = os.environ.get(_HEADER, "").partition(":")
+    if os.environ.get(_HEADER) and not (colon and name.strip()):
+        raise UsageError(f"{_HEADER} is no header", expected="Name: value")
+    headers = {name.strip(): value.strip()} if name else {}
+    return HttpPlace(target, Transport(read_configuration(os.environ)), headers)
 
 
 def _publisher(

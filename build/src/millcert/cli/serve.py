@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from millcert.cli.console import messages
-from millcert.cli.install import http_source, open_state, silent, trust_options, verifier_of
+from millcert.cli.install import (
+    anchor_of,
+    http_source,
+    index_url_option,
+    open_state,
+    silent,
+    trust_options,
+    verifier_of,
+)
 
 if TYPE_CHECKING:
     from millcert.install.client import VerifiedIndex
@@ -19,11 +27,11 @@ __all__ = ["commands"]
 
 @click.command("serve")
 @click.argument("projects", nargs=-1, required=True, metavar="PROJECT...")
-@click.option("--index-url", required=True, envvar="MILLCERT_INDEX_URL", metavar="URL", help="Where the site is.")
+@index_url_option
 @click.option("--port", type=click.IntRange(0, 65535), default=8471, help="On loopback; 0 takes a free one.")
 @trust_options
 def serve_command(
-    projects: tuple[str, ...], index_url: str, port: int, root_path: Path | None, policy_path: Path | None,
+    projects: tuple[str, ...], index_url: str | None, port: int, root_path: Path | None, policy_path: Path | None,
     builders: int | None, trusted_root: Path | None, trust_config: Path | None, state_path: Path | None,
 ) -> None:  # fmt: skip
     """Serve a signed index on this machine: PROJECTs only with attestations, all others only as their locks say.
@@ -33,12 +41,11 @@ def serve_command(
       pip install --pre --index-url http://127.0.0.1:8471/nightly/cpu/ wootz
       uv pip install --prerelease allow --default-index http://127.0.0.1:8471/nightly/cpu/ wootz
     """
-    from millcert.install.anchor import read_anchor
     from millcert.install.installer import open_index
     from millcert.install.proxy import Gate, serve
     from millcert.names import normalize
 
-    anchor, state, source = read_anchor(root_path), open_state(state_path), http_source(index_url)
+    anchor, state, source = anchor_of(root_path), open_state(state_path), http_source(index_url)
     verifier, _ = verifier_of(policy_path, builders, trusted_root, trust_config)
 
     def refresh() -> VerifiedIndex:

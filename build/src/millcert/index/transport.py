@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -69,12 +69,14 @@ class Transport:
         self._session.mount("https://", HTTPAdapter(pool_maxsize=8))
         self._session.mount("http://", HTTPAdapter(pool_maxsize=8))
 
-    def read(self, address: str, *, accept: str, limit: int) -> tuple[bytes, str, str]:
+    def read(
+        self, address: str, *, accept: str, limit: int, headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, str, str]:
         """A whole body of at most ``limit`` bytes, its content type and its final address."""
-        return self.retrying(lambda: self._read_once(address, accept, limit))
+        return self.retrying(lambda: self._read_once(address, {"Accept": accept, **(headers or {})}, limit))
 
-    def _read_once(self, address: str, accept: str, limit: int) -> tuple[bytes, str, str]:
-        with self.open(address, {"Accept": accept}) as response:
+    def _read_once(self, address: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, str, str]:
+        with self.open(address, headers) as response:
             body = bytearray()
             for piece in self.pieces(response, decode=True):
                 body += piece
@@ -105,6 +107,30 @@ class Transport:
                 self._sleep(0.5 * 2**number)
         return attempt()
 
+    def put(self, address: str, body: IO[bytes], headers: Mapping[str, str]) -> bool:
+        """Send a file's bytes to an address, once; False where it must be new and something is there (412)."""
+        self._check_address(address, address)
+        response = self._request("PUT", address, headers, body)
+        response.close()
+        if response.status_code == 412:
+            return False
+        if response.status_code not in (200, 201, 204):
+            _check_status(response, address)
+            raise FetchError("the server did not take the file", address=redacted(address), status=response.status_code)
+        return True
+
+    def head(self, address: str, headers: Mapping[str, str]) -> int | None:
+        """The size in bytes of what is at an address; None where nothing is, or the server does not say."""
+        self._check_address(address, address)
+        response = self._request("HEAD", address, headers)
+        response.close()
+        try:
+            _check_status(response, address)
+        except AbsentError:
+            return None
+        declared = response.headers.get("Content-Length", "")
+        return int(declared) if declared.isdigit() else None
+
     @contextlib.contextmanager
     def open(self, address: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
         """A response with status 200 or 206, redirects followed; its body not yet read."""
@@ -119,7 +145,7 @@ class Transport:
         start = address
         self._check_address(address, start)
         for _ in range(_HOPS):
-            response = self._get(address, headers)
+            response = self._request("GET", address, headers)
             if response.status_code not in _REDIRECTS:
                 return response
             response.close()
@@ -141,16 +167,19 @@ class Transport:
             address=redacted(start), found=redacted(address), fix="configure an https address",
         )  # fmt: skip
 
-    def _get(self, address: str, headers: Mapping[str, str]) -> requests.Response:
+    def _request(
+        self, method: str, address: str, headers: Mapping[str, str], body: IO[bytes] | None = None
+    ) -> requests.Response:
         # identity: sizes and ranges count the bytes that are hashed
         sent = {"User-Agent": "millcert", "Accept-Encoding": "identity", **headers}
         timeout = (min(self._configuration.timeout, 20.0), self._configuration.timeout)
         # given with each request: a session's own setting yields to REQUESTS_CA_BUNDLE
         verify = self._configuration.ca_bundle or True
         try:
-            return self._session.get(
-                address, headers=sent, stream=True, allow_redirects=False, timeout=timeout, verify=verify
-            )
+            return self._session.request(
+                method, address, headers=sent, data=body, stream=True, allow_redirects=False, timeout=timeout,
+                verify=verify,
+            )  # fmt: skip
         except requests.exceptions.SSLError as error:
             raise InsecureAddressError(
                 "the server's certificate is not trusted", address=redacted(address), reason=_cause(error),
