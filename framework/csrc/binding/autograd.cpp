@@ -1,4 +1,6 @@
-// Module functions of the tape: backward, grad, grad mode, hooks, and nodes whose derivative is a Python function.
+// Module functions of the tape: backward, grad, hooks, and nodes whose derivative is a Python function.
+#include <unordered_set>
+
 #include "binding/arguments.h"
 #include "core/engine.h"
 
@@ -7,7 +9,7 @@ namespace {
 
 struct PyHook final : Hook {
   PyObject* function;
-  explicit PyHook(PyObject* f) : function(Object::borrow(f).release()) {}
+  PyHook(PyObject* f, bool accumulated) : function(Object::borrow(f).release()) { after = accumulated; }
   ~PyHook() override {
     if (!Py_IsInitialized()) return;
     Locked gil;
@@ -17,7 +19,7 @@ struct PyHook final : Hook {
     Locked gil;
     Object g(wrap(grad));
     Object r(must(PyObject_CallFunctionObjArgs(function, g.get(), nullptr)));
-    if (r.get() == Py_None) return Tensor();
+    if (r.get() == Py_None || after) return Tensor();
     WOOTZ_CHECK(is_tensor(r.get()), ErrorKind::Type, "hooks must return None or a Tensor");
     return tensor_of(r.get());
   }
@@ -35,8 +37,10 @@ struct PyNode final : ListNode {
     WOOTZ_CHECK(function, ErrorKind::Gradient, "Trying to backward through the graph a second time (node ", title,
                 "), but its saved values were freed. Specify retain_graph=True on the first backward if you need this");
     Locked gil;
-    Object args(must(PyTuple_New(outputs())));
-    for (uint32_t i = 0; i < outputs(); ++i) PyTuple_SetItem(args.get(), i, wrap(grads[i]));
+    // The node itself first: outputs that the function saved get their history back from it.
+    Object args(must(PyTuple_New(outputs() + 1)));
+    PyTuple_SetItem(args.get(), 0, wrap_node(Ref<Node>::share(this)));
+    for (uint32_t i = 0; i < outputs(); ++i) PyTuple_SetItem(args.get(), i + 1, wrap(grads[i]));
     Object result(must(PyObject_CallObject(function, args.get())));
     WOOTZ_CHECK(PyTuple_Check(result.get()) && PyTuple_Size(result.get()) == static_cast<Py_ssize_t>(edge_count), ErrorKind::Gradient,
                 title, ": backward must return a tuple of ", edge_count, " gradients");
@@ -139,25 +143,19 @@ PyObject* run_gradient(PyObject*, PyObject* args) {
   });
 }
 
-PyObject* py_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(grad_enabled()); }
-PyObject* py_set_grad_enabled(PyObject*, PyObject* on) {
-  int v = PyObject_IsTrue(on);
-  if (v < 0) return nullptr;
-  bool before = grad_enabled();
-  set_grad_enabled(v != 0);
-  return PyBool_FromLong(before);
-}
-
 // Hooks are named by address, so that a handle can take its own away again.
 PyObject* add_hook(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     PyObject *o, *function;
-    if (!PyArg_ParseTuple(args, "OO", &o, &function)) python_error();
+    int after = 0;
+    if (!PyArg_ParseTuple(args, "OO|p", &o, &function, &after)) python_error();
     WOOTZ_CHECK(is_tensor(o), ErrorKind::Type, "register_hook is for tensors");
+    WOOTZ_CHECK(PyCallable_Check(function), ErrorKind::Type, "a hook must be callable");
     Tensor t = tensor_of(o);
     WOOTZ_CHECK(t.requires_grad(), ErrorKind::Gradient, "cannot register a hook on a tensor that doesn't require gradient");
+    WOOTZ_CHECK(!after || t.is_leaf(), ErrorKind::Gradient, "post accumulate grad hooks cannot be registered on non-leaf tensors");
     Edge e = edge_of(t);
-    Ref<Hook> hook = Ref<Hook>::adopt(new PyHook(function));
+    Ref<Hook> hook = Ref<Hook>::adopt(new PyHook(function, after != 0));
     PyObject* key = PyLong_FromVoidPtr(hook.get());
     if (e.node) e.node->hooks.push_back({e.slot, hook});
     else t->hooks.push_back(hook);
@@ -178,7 +176,16 @@ PyObject* remove_hook(PyObject*, PyObject* args) {
   });
 }
 
-// Records outputs as made from inputs by something whose derivative is `function`.
+// An input that a function wrote to is its output: the tensor keeps its memory and gets the new history.
+void take_over(const Tensor& t, const Ref<Node>& node, uint32_t slot, const char* name) {
+  check_inplace(t, name);
+  Tensor written = t.detached();
+  set_history(written, node, slot);
+  rebase(t, written);
+  t.bump();
+}
+
+// Records outputs as made from inputs by something whose derivative is `function`(node, *gradients).
 PyObject* record(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     const char* name;
@@ -192,10 +199,63 @@ PyObject* record(PyObject*, PyObject* args) {
     node->resize(in.size());
     for (size_t i = 0; i < in.size(); ++i) node->edges[i] = edge_of(in[i]);
     for (size_t i = 0; i < out.size(); ++i) {
+      auto slot = static_cast<uint32_t>(i);
+      bool input = std::any_of(in.begin(), in.end(), [&](const Tensor& t) { return t.get() == out[i].get(); });
+      if (input) {
+        take_over(out[i], owner, slot, name);
+        continue;
+      }
       WOOTZ_CHECK(out[i].is_leaf() && !out[i]->requires_grad, ErrorKind::Gradient, name, ": output ", i, " has a history of its own");
-      set_history(out[i], owner, static_cast<uint32_t>(i));
+      set_history(out[i], owner, slot);
     }
     return Object::borrow(Py_None).release();
+  });
+}
+
+// The values of an output that a function saved, in the output's place in the tape.
+PyObject* attach(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *value, *node;
+    unsigned slot;
+    if (!PyArg_ParseTuple(args, "OOI", &value, &node, &slot)) python_error();
+    WOOTZ_CHECK(is_tensor(value) && Py_TYPE(node) == node_type, ErrorKind::Type, "attach() takes a Tensor, a Node and an output's number");
+    WOOTZ_CHECK(slot < node_of(node)->outputs(), ErrorKind::Value, "attach(): the node has no output ", slot);
+    Tensor t = tensor_of(value).detached();
+    t->node = Ref<Node>::share(node_of(node));
+    t->slot = slot;
+    return wrap(t);
+  });
+}
+
+// Whether any leaf lies below the tensors: gradients of theirs could go somewhere.
+PyObject* reaches_leaf(PyObject*, PyObject* roots) {
+  return guarded([&] {
+    std::vector<Node*> waiting;
+    std::unordered_set<Node*> seen;
+    bool found = false;
+    auto visit = [&](const Edge& e) {
+      found = found || e.leaf;
+      if (e.node && seen.insert(e.node.get()).second) waiting.push_back(e.node.get());
+    };
+    for (const Tensor& t : tensors(roots, "reaches_leaf")) visit(edge_of(t));
+    while (!waiting.empty() && !found) {
+      Node* n = waiting.back();
+      waiting.pop_back();
+      for (uint32_t i = 0; i < n->edge_count; ++i) visit(n->edges[i]);
+    }
+    return PyBool_FromLong(found);
+  });
+}
+
+PyObject* detach_inplace(PyObject*, PyObject* o) {
+  return guarded([&] {
+    WOOTZ_CHECK(is_tensor(o), ErrorKind::Type, "detach_() is for tensors");
+    Tensor t = tensor_of(o);
+    WOOTZ_CHECK(!t->base, ErrorKind::Gradient, "Can't detach views in-place. Use detach() instead.");
+    t->node = nullptr;
+    t->requires_grad = false;
+    ++t->epoch;  // its views look at a base without history now
+    return Object::borrow(o).release();
   });
 }
 
@@ -222,11 +282,12 @@ PyObject* wrap_node(const Ref<Node>& node) {
 PyMethodDef autograd_functions[] = {
     {"run_backward", run_backward, METH_VARARGS, "(roots, gradients or None, inputs or None, retain_graph, create_graph)"},
     {"run_gradient", run_gradient, METH_VARARGS, "(roots, gradients or None, inputs, retain_graph, create_graph) -> gradients"},
-    {"is_grad_enabled", py_grad_enabled, METH_NOARGS, "Whether ops are recorded on this thread."},
-    {"set_grad_enabled", py_set_grad_enabled, METH_O, "Switches recording on this thread; returns what it was."},
-    {"add_hook", add_hook, METH_VARARGS, "Calls a function with the tensor's gradient during backward; returns its key."},
+    {"add_hook", add_hook, METH_VARARGS, "(tensor, function, after=False): calls it with the gradient in backward, or with the leaf after it."},
     {"remove_hook", remove_hook, METH_VARARGS, "Takes a hook away by its key."},
     {"record", record, METH_VARARGS, "(name, backward, inputs, outputs): puts a Python function on the tape."},
+    {"attach", attach, METH_VARARGS, "(value, node, slot): a tensor in the place of a node's output."},
+    {"reaches_leaf", reaches_leaf, METH_O, "Whether gradients of these tensors would reach a leaf."},
+    {"detach_", detach_inplace, METH_O, "Takes a tensor's history away."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace wootz::binding

@@ -4,6 +4,8 @@
 
 #include "binding/arguments.h"
 #include "core/backend.h"
+#include "core/batch.h"
+#include "forward.h"
 #include "ops/pointwise.h"
 #include "ops/random.h"
 
@@ -93,9 +95,9 @@ PyObject* py_uniform(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* n
   return guarded([&] {
     Bound v(uniform_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&uniform_function, i}; };
-    Dims size = read::dims(v[0], at(0));
+    Dims size = drawn_shape("uniform", read::dims(v[0], at(0)));
     DType dtype = read::dtype(v[1], at(1));
-    return wrap(random::uniform(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5])));
+    return wrap(drawn(random::uniform(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5]))));
   });
 }
 
@@ -104,9 +106,9 @@ PyObject* py_normal(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* na
   return guarded([&] {
     Bound v(normal_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&normal_function, i}; };
-    Dims size = read::dims(v[0], at(0));
+    Dims size = drawn_shape("normal", read::dims(v[0], at(0)));
     DType dtype = read::dtype(v[1], at(1));
-    return wrap(random::normal(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5])));
+    return wrap(drawn(random::normal(size, dtype, read::number(v[2], at(2)), read::number(v[3], at(3)), generator(v[4], v[5]))));
   });
 }
 
@@ -115,9 +117,9 @@ PyObject* py_randint(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* n
   return guarded([&] {
     Bound v(randint_function, nullptr, args, n, names);
     auto at = [](int i) { return Where{&randint_function, i}; };
-    Dims size = read::dims(v[0], at(0));
+    Dims size = drawn_shape("randint", read::dims(v[0], at(0)));
     DType dtype = read::dtype(v[1], at(1));
-    return wrap(random::integers(size, dtype, read::integer(v[2], at(2)), read::integer(v[3], at(3)), generator(v[4], v[5])));
+    return wrap(drawn(random::integers(size, dtype, read::integer(v[2], at(2)), read::integer(v[3], at(3)), generator(v[4], v[5]))));
   });
 }
 
@@ -125,8 +127,8 @@ WOOTZ_SIGNATURE(random_mask, required("size"), required("p"), optional("seed"), 
 PyObject* py_random_mask(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(random_mask_function, nullptr, args, n, names);
-    Dims size = read::dims(v[0], {&random_mask_function, 0});
-    return wrap(random::mask(size, read::number(v[1], {&random_mask_function, 1}), generator(v[2], v[3])));
+    Dims size = drawn_shape("random_mask", read::dims(v[0], {&random_mask_function, 0}));
+    return wrap(drawn(random::mask(size, read::number(v[1], {&random_mask_function, 1}), generator(v[2], v[3]))));
   });
 }
 
@@ -134,7 +136,17 @@ WOOTZ_SIGNATURE(randperm, required("n"), optional("seed"), optional("draw"))
 PyObject* py_randperm(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
     Bound v(randperm_function, nullptr, args, n, names);
-    return wrap(random::permutation(read::integer(v[0], {&randperm_function, 0}), generator(v[1], v[2])));
+    int64_t length = read::integer(v[0], {&randperm_function, 0});
+    Dims shape = drawn_shape("randperm", {length});
+    random::State at = generator(v[1], v[2]);
+    if (shape.size() == 1) return wrap(random::permutation(length, at));
+    // Inside vmap one permutation an example, each from a seed of its own.
+    TensorList rows;
+    int64_t examples = 1;
+    for (int d = 0; d + 1 < shape.size(); ++d) examples *= shape[d];
+    for (int64_t i = 0; i < examples; ++i)
+      rows.push_back(random::permutation(length, {at.seed + static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15u, at.draws}));
+    return wrap(drawn(forward::reshape(forward::stack(rows, 0), shape)));
   });
 }
 

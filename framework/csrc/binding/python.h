@@ -99,6 +99,8 @@ inline bool is_tensor(PyObject* o) {
 inline Tensor tensor_of(PyObject* o) { return Tensor(Ref<TensorImpl>::share(reinterpret_cast<TensorObject*>(o)->impl)); }
 // The one Python object of a tensor; None for an undefined one.
 PyObject* wrap(Tensor t);
+// A new object of a subclass for a tensor that has none yet.
+PyObject* wrap_as(PyTypeObject* type, Tensor t);
 PyObject* wrap_list(const TensorList& ts);
 
 inline PyObject* to_python(Tensor t) { return wrap(std::move(t)); }
@@ -119,5 +121,9 @@ int set_item(PyObject* self, PyObject* key, PyObject* value);
 extern PyMethodDef tensor_functions[];
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef system_functions[];
+extern PyMethodDef mode_functions[];
+extern PyMethodDef vmap_functions[];
+extern PyMethodDef dlpack_functions[];
+extern PyMethodDef override_functions[];
 
 }  // namespace wootz::binding

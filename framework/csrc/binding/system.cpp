@@ -44,6 +44,7 @@ PyObject* reset_peak(PyObject*, PyObject*) {
 // Backends written in Python: called with the op's name and its arguments.
 
 PyObject* backends[kDeviceTypes];
+PyObject* batching;  // the same for tensors inside vmap
 
 struct ToPython {
   PyObject* operator()(std::monostate) const { return none(); }
@@ -57,12 +58,11 @@ struct ToPython {
   PyObject* operator()(const std::string& v) const { return PyUnicode_FromStringAndSize(v.data(), static_cast<Py_ssize_t>(v.size())); }
 };
 
-TensorList call_python(DeviceType type, const char* op, const BoxedList& arguments) {
-  Locked gil;
+TensorList call_function(PyObject* function, const char* op, const BoxedList& arguments) {
   Object args(must(PyTuple_New(static_cast<Py_ssize_t>(arguments.size()))));
   for (size_t i = 0; i < arguments.size(); ++i)
     PyTuple_SetItem(args.get(), static_cast<Py_ssize_t>(i), must(std::visit(ToPython{}, arguments[i].value)));
-  Object result(must(PyObject_CallFunction(backends[static_cast<int>(type)], "sO", op, args.get())));
+  Object result(must(PyObject_CallFunction(function, "sO", op, args.get())));
   if (result.get() == Py_None) return {};
   if (is_tensor(result.get())) return {tensor_of(result.get())};
   WOOTZ_CHECK(PyTuple_Check(result.get()), ErrorKind::Backend, op, ": the backend returned neither a Tensor nor a tuple of them");
@@ -75,11 +75,35 @@ TensorList call_python(DeviceType type, const char* op, const BoxedList& argumen
   return out;
 }
 
+TensorList call_python(DeviceType type, const char* op, const BoxedList& arguments) {
+  Locked gil;
+  return call_function(backends[static_cast<int>(type)], op, arguments);
+}
+
+// Inside vmap, what stands for a Python number reaches the rule as one, and goes on to take part in promotion as one.
+TensorList call_batching(DeviceType, const char* op, const BoxedList& arguments) {
+  Locked gil;
+  BoxedList plain;
+  for (const Boxed& b : arguments) {
+    auto* t = std::get_if<Tensor>(&b.value);
+    if (!t || !t->defined() || !(*t)->wrapped) plain.push_back(b);
+    else if (is_float((*t).dtype())) plain.push_back(item(*t));
+    else if (t->dtype() == DType::Bool) plain.push_back(item_int(*t) != 0);
+    else plain.push_back(item_int(*t));
+  }
+  return call_function(batching, op, plain);
+}
+
 PyObject* register_backend(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     const char* name;
     PyObject* function;
     if (!PyArg_ParseTuple(args, "sO", &name, &function)) python_error();
+    if (std::string(name) == "vmap") {
+      Object before(std::exchange(batching, Object::borrow(function).release()));
+      set_batching(call_batching);
+      return none();
+    }
     WOOTZ_CHECK(std::string(name) == "cuda", ErrorKind::Device, "register_backend: no device type '", name, "' takes a backend");
     bool clear = function == Py_None;
     WOOTZ_CHECK(clear || PyCallable_Check(function), ErrorKind::Type, "register_backend: the backend must be callable");

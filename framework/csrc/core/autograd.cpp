@@ -9,6 +9,11 @@ namespace {
 
 std::atomic<uint64_t> next_sequence{1};
 thread_local bool grad_mode = true;
+// Threads that have a packer: while none has, saving a value does not ask its own thread.
+std::atomic<int> packing{0};
+thread_local Packer thread_packer = nullptr;
+std::atomic<Anomaly::Where> anomaly_where{nullptr};
+std::atomic<bool> anomaly_nan{true};
 
 struct Graveyard {
   std::vector<Node*> waiting;
@@ -21,7 +26,21 @@ thread_local Graveyard graveyard;
 bool grad_enabled() { return grad_mode; }
 void set_grad_enabled(bool on) { grad_mode = on; }
 
-Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
+Packer packer() { return packing.load(std::memory_order_relaxed) > 0 ? thread_packer : nullptr; }
+void set_packer(Packer p) {
+  packing.fetch_add(static_cast<int>(p != nullptr) - static_cast<int>(thread_packer != nullptr), std::memory_order_relaxed);
+  thread_packer = p;
+}
+
+Anomaly anomaly() { return {anomaly_where.load(std::memory_order_relaxed), anomaly_nan.load(std::memory_order_relaxed)}; }
+void set_anomaly(Anomaly a) {
+  anomaly_where = a.where;
+  anomaly_nan = a.check_nan;
+}
+
+Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+  if (Anomaly::Where where = anomaly().where) [[unlikely]] trace = std::make_unique<std::string>(where());
+}
 
 void Node::destroy(Node* n) {
   Graveyard& g = graveyard;
@@ -42,6 +61,7 @@ void Node::destroy(Node* n) {
 Tensor Saved::get(Node* node) const {
   WOOTZ_CHECK(!node->released, ErrorKind::Gradient, "Trying to backward through the graph a second time (node ", node->name(),
         "), but its saved values were freed. Specify retain_graph=True on the first backward if you need this");
+  if (packed_) return restored(node);
   if (!value_.defined()) return value_;
   WOOTZ_CHECK(value_.version() == version_, ErrorKind::Gradient,
         "one of the values needed for gradient computation was modified by an in-place operation: ", node->name(),
@@ -51,6 +71,36 @@ Tensor Saved::get(Node* node) const {
   Tensor t = value_.detached();
   t->node = Ref<Node>::share(node);
   t->slot = slot_;
+  return t;
+}
+
+void Saved::keep(const Tensor& t) {
+  WOOTZ_CHECK(!t->storage->inference, ErrorKind::Gradient, "Inference tensors cannot be saved for backward. To work around you can ",
+              "make a clone to get a normal tensor and use it in autograd.");
+  if (Packer pack = packer()) {
+    packed_ = pack(t);
+    if (!own_) packed_->edge = edge_of(t);
+    return;
+  }
+  value_ = t;
+  version_ = t.version();
+}
+
+// What the hooks gave back, in the place in the tape that the value had.
+Tensor Saved::restored(Node* node) const {
+  Tensor t = packed_->unpack().detached();
+  if (!grad_enabled() || !is_float(t.dtype())) return t;
+  if (own_) {
+    t->node = Ref<Node>::share(node);
+    t->slot = slot_;
+  } else if (packed_->edge.node) {
+    t->node = packed_->edge.node;
+    t->slot = packed_->edge.slot;
+  } else if (packed_->edge.leaf) {
+    Ref<Node> owner = Ref<Node>::adopt(new IdentityNode("unpacked"));
+    owner->edges[0] = packed_->edge;
+    set_history(t, owner);
+  }
   return t;
 }
 
@@ -97,10 +147,19 @@ Edge edge_of(const Tensor& t) {
   return e;
 }
 
+Ref<Levels> levels_of(const Edge& e) {
+  if (e.node) return e.node->meta(e.slot).levels;
+  return e.leaf ? levels_of(Tensor(e.leaf)) : nullptr;
+}
+
 void set_history(const Tensor& t, const Ref<Node>& node, uint32_t slot) {
   Meta& meta = slot ? (node->more.resize(std::max<size_t>(node->more.size(), slot)), node->more[slot - 1]) : node->output;
   meta.shape = t.shape();
   meta.dtype = t.dtype();
+  if (levels_used()) [[unlikely]] {
+    meta.levels = levels_of(t);
+    for (uint32_t i = 0; i < node->edge_count; ++i) meta.levels = unite(meta.levels, levels_of(node->edges[i]));
+  }
   if (!is_float(t.dtype())) return;
   t->node = node;
   t->slot = slot;
@@ -114,6 +173,8 @@ void set_view(const Tensor& view, const Tensor& source) {
 }
 
 void check_inplace(const Tensor& t, const char* op) {
+  WOOTZ_CHECK(!t->storage->inference || inference_mode(), ErrorKind::Gradient, op, ": Inplace update to inference tensor outside ",
+              "InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.");
   if (!grad_enabled()) return;
   WOOTZ_CHECK(!(t.is_leaf() && t->requires_grad), ErrorKind::Gradient, op,
         ": a leaf Tensor that requires grad is being used in an in-place operation");
@@ -142,7 +203,8 @@ void rebase(const Tensor& t, const Tensor& value) {
 }
 
 Tensor rewritable(const Tensor& t) {
-  Tensor copy = forward::clone(t);
+  GradMode off(false);
+  Tensor copy = ops::clone(t);
   give_history(copy, edge_of(t));
   return copy;
 }

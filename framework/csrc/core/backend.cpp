@@ -1,5 +1,6 @@
 #include "core/backend.h"
 
+#include "core/batch.h"
 #include "forward.h"
 
 namespace wootz {
@@ -12,6 +13,17 @@ TensorList missing(DeviceType type, const char* op, const BoxedList&) {
 }
 
 Backend backends[kDeviceTypes] = {missing, missing};
+
+TensorList unbatchable(DeviceType, const char* op, const BoxedList&) {
+  fail(ErrorKind::Backend, op, ": wootz.func is not loaded, and these tensors are vmap's");
+}
+Backend batching = unbatchable;
+
+bool batched(const Boxed& b) {
+  if (auto* t = std::get_if<Tensor>(&b.value)) return t->defined() && (*t)->storage->batch;
+  auto* ts = std::get_if<TensorList>(&b.value);
+  return ts && std::any_of(ts->begin(), ts->end(), [](const Tensor& t) { return t.defined() && t->storage->batch; });
+}
 
 void meet(const char* op, const Tensor& t, std::optional<Device>& found) {
   if (!t.defined()) return;
@@ -26,6 +38,8 @@ void meet(const char* op, const Tensor& t, std::optional<Device>& found) {
 
 void set_backend(DeviceType type, Backend backend) { backends[static_cast<int>(type)] = backend ? backend : missing; }
 
+void set_batching(Backend backend) { batching = backend ? backend : unbatchable; }
+
 bool remote(const TensorList& ts) {
   for (const Tensor& t : ts)
     if (remote(t)) return true;
@@ -33,6 +47,7 @@ bool remote(const TensorList& ts) {
 }
 
 TensorList call_backend(const char* op, const BoxedList& arguments) {
+  if (std::any_of(arguments.begin(), arguments.end(), batched)) return batching(DeviceType::Cpu, op, arguments);
   std::optional<Device> device;
   DeviceType type = DeviceType::Cuda;
   for (const Boxed& b : arguments) {
@@ -45,6 +60,7 @@ TensorList call_backend(const char* op, const BoxedList& arguments) {
 }
 
 Tensor filled(const Tensor& near, const Dims& shape, DType dtype, double value) {
+  if (near->storage->batch) return filled(physical(near), shape, dtype, value);  // a constant is every example's
   if (remote(near)) return call_backend("full", {near, shape, dtype, value}).at(0);
   return value == 0 ? zeros(shape, dtype) : full(shape, dtype, value);
 }

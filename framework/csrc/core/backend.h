@@ -26,8 +26,10 @@ using BoxedList = std::vector<Boxed>;
 
 using Backend = TensorList (*)(DeviceType type, const char* op, const BoxedList& arguments);
 void set_backend(DeviceType type, Backend backend);
+// What runs ops on the tensors that vmap's function sees.
+void set_batching(Backend backend);
 
-inline bool remote(const Tensor& t) { return t.defined() && t->storage->device.type != DeviceType::Cpu; }
+inline bool remote(const Tensor& t) { return t.defined() && t->storage->foreign; }
 bool remote(const TensorList& ts);
 inline bool remote(const auto&... ts) requires(sizeof...(ts) > 1) { return (remote(ts) || ...); }
 

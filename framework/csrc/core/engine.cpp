@@ -47,12 +47,8 @@ std::mutex& lock_of(const TensorImpl* leaf) {
   return locks[(reinterpret_cast<uintptr_t>(leaf) >> 6) % 64];
 }
 
-void add_to_leaf(const Ref<TensorImpl>& leaf, Tensor grad) {
-  for (size_t i = 0; i < leaf->hooks.size(); ++i) {
-    Ref<Hook> hook = leaf->hooks[i];
-    Tensor replaced = hook->call(grad);
-    if (replaced.defined()) grad = conform(replaced, leaf->shape, leaf->dtype, "a hook");
-  }
+// The lock keeps two threads from adding to one gradient at once.
+void store_in_leaf(const Ref<TensorImpl>& leaf, Tensor grad) {
   Tensor old;
   {
     std::lock_guard guard(lock_of(leaf.get()));
@@ -70,6 +66,43 @@ void add_to_leaf(const Ref<TensorImpl>& leaf, Tensor grad) {
   Tensor sum = ops::add(old, grad, 1);
   std::lock_guard guard(lock_of(leaf.get()));
   leaf->grad = sum.take();
+}
+
+void add_to_leaf(const Ref<TensorImpl>& leaf, Tensor grad) {
+  for (size_t i = 0; i < leaf->hooks.size(); ++i) {
+    Ref<Hook> hook = leaf->hooks[i];
+    if (hook->after) continue;
+    Tensor replaced = hook->call(grad);
+    if (replaced.defined()) grad = conform(replaced, leaf->shape, leaf->dtype, "a hook");
+  }
+  store_in_leaf(leaf, std::move(grad));
+  for (size_t i = 0; i < leaf->hooks.size(); ++i) {
+    Ref<Hook> hook = leaf->hooks[i];
+    if (hook->after) hook->call(Tensor(leaf));
+  }
+}
+
+// Along an edge out of a level of vmap: the value was used by every example, so its gradient is the sum of theirs.
+Tensor leave_levels(const Node& node, const Edge& edge, Tensor grad) {
+  Ref<Levels> from, to = levels_of(edge);
+  for (uint32_t slot = 0; slot < node.outputs(); ++slot) from = unite(from, node.meta(slot).levels);
+  if (!from) return grad;
+  for (const Level& level : from->all) {
+    if (to && to->find(level.id)) continue;
+    Ref<Levels> has = levels_of(grad);
+    bool batched = has && has->find(level.id);
+    grad = batched ? ops::sum(leave(grad, level), Dims{0}, false, std::nullopt)
+                   : ops::mul(grad, wrapped_scalar(static_cast<double>(level.size)));
+  }
+  return grad;
+}
+
+bool has_nan(const Tensor& t) {
+  if (!t.defined() || !is_float(t.dtype()) || t->storage->batch) return false;
+  GradMode off(false);
+  Tensor found = ops::any(ops::isnan(t), std::nullopt, false);
+  if (remote(found)) found = call_backend("to_device", {found, std::string("cpu")}).at(0);
+  return item(found) != 0;
 }
 
 class Pass {
@@ -163,11 +196,31 @@ class Pass {
 
   void apply(Node& node, const TensorList& grads) {
     TensorList out(node.edge_count);
-    node.apply(grads.data(), out.data());
-    for (uint32_t i = 0; i < node.edge_count; ++i) send(node.edges[i], std::move(out[i]), node.name());
+    if (anomaly().where) [[unlikely]] apply_watched(node, grads, out);
+    else node.apply(grads.data(), out.data());
+    for (uint32_t i = 0; i < node.edge_count; ++i) {
+      if (levels_used() && out[i].defined() && node.edges[i] && !node.crosses_levels()) [[unlikely]]
+        out[i] = leave_levels(node, node.edges[i], std::move(out[i]));
+      send(node.edges[i], std::move(out[i]), node.name());
+    }
     if (options_.retain_graph) return;
     node.released = true;
     node.release_saved();
+  }
+
+  // Anomaly mode: an error says where the op was called, and so does a gradient that is not a number.
+  void apply_watched(Node& node, const TensorList& grads, TensorList& out) {
+    std::string where = node.trace ? "\nThe forward call was made here:\n" + *node.trace : "";
+    try {
+      node.apply(grads.data(), out.data());
+    } catch (const Error& e) {
+      if (e.kind == ErrorKind::Python) throw;
+      throw Error(e.kind, e.message + where);
+    }
+    if (!anomaly().check_nan) return;
+    for (uint32_t i = 0; i < node.edge_count; ++i)
+      WOOTZ_CHECK(!node.wants(i) || !has_nan(out[i]), ErrorKind::Gradient, "Function '", node.name(),
+                  "' returned nan values in its ", i, "th output.", where);
   }
 
   // Nodes that lie between a root and an input: the others need not run.

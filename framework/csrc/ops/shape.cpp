@@ -70,7 +70,9 @@ Tensor reshape(const Tensor& self, const Dims& size) {
   Dims shape = infer(size, self.numel());
   std::optional<Dims> strides = view_strides(self, shape);
   if (strides) return raw_view(self, shape, *strides, self->offset);
-  return raw_view(clone(self), shape, contiguous_strides(shape), 0);
+  GradMode off(false);
+  Tensor dense = ops::clone(self);
+  return raw_view(dense, shape, contiguous_strides(shape), dense->offset);
 }
 
 Tensor as_strided(const Tensor& self, const Dims& size, const Dims& stride, std::optional<int64_t> storage_offset) {

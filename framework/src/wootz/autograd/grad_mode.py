@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 from wootz import _core
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 is_grad_enabled = _core.is_grad_enabled
+is_inference_mode_enabled = _core.is_inference_mode_enabled
 
 
 class _Mode:
@@ -25,6 +28,9 @@ class _Mode:
 
     def __exit__(self, *exc: object) -> None:
         _core.set_grad_enabled(self._before)
+
+    def __new__(cls, mode: Any = None) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)  # @no_grad without parentheses
 
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
@@ -50,11 +56,34 @@ class enable_grad(_Mode):
     on = True
 
 
-class inference_mode(_Mode):
-    """`no_grad` under the name that inference code uses; ``inference_mode(False)`` records."""
+class inference_mode:
+    """`no_grad` for code whose results are never differentiated: tensors made inside are inference tensors, which the
+    tape refuses to save and which may be written in place inside only. ``inference_mode(False)`` records again.
+    """
 
-    def __init__(self, mode: bool = True) -> None:
-        self.on = not mode
+    def __init__(self, mode: bool | Callable[..., Any] = True) -> None:
+        self._mode = bool(mode)
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else super().__new__(cls)  # @inference_mode without parentheses
+
+    def __enter__(self) -> None:
+        self._before = _core.set_inference_mode(self._mode), _core.set_grad_enabled(not self._mode)
+
+    def __exit__(self, *exc: object) -> None:
+        inference, grad = self._before
+        _core.set_inference_mode(inference)
+        _core.set_grad_enabled(grad)
+
+    def __call__(self, function: F) -> F:
+        mode = self._mode
+
+        @functools.wraps(function)
+        def held(*args: Any, **kwargs: Any) -> Any:
+            with inference_mode(mode):
+                return function(*args, **kwargs)
+
+        return held  # type: ignore[return-value]  # the same signature
 
 
 class set_grad_enabled(_Mode):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.errors import GradientError
+from wootz.errors import GradientError, ShapeError
 
 __all__ = ["backward", "grad"]
 
@@ -38,22 +38,42 @@ def backward(
 def grad(
     outputs: Tensors, inputs: Tensors, grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None, create_graph: bool = False, allow_unused: bool | None = None,
-    materialize_grads: bool = False,
+    materialize_grads: bool = False, is_grads_batched: bool = False,
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     """The gradients of ``outputs`` with respect to ``inputs``, summed over outputs; nothing is accumulated.
 
     Raises `GradientError` for an input that the outputs do not depend on, unless ``allow_unused`` (None in its place)
-    or ``materialize_grads`` (zeros).
+    or ``materialize_grads`` (zeros). With ``is_grads_batched``, every gradient in ``grad_outputs`` has one more
+    dimension in front: one backward runs for all of them, and the results have it too.
     """
     retain = create_graph if retain_graph is None else retain_graph
     sources = _listed(inputs)
-    found = list(_core.run_gradient(_listed(outputs), _gradients(grad_outputs), sources, retain, create_graph))
+    run = _batched if is_grads_batched else _core.run_gradient
+    found = list(run(_listed(outputs), _gradients(grad_outputs), sources, retain, create_graph))
     for i, gradient in enumerate(found):
         if gradient is not None:
             continue
         if materialize_grads:
-            found[i] = sources[i].detach() * 0
+            found[i] = _core.full(sources[i].shape, 0.0, sources[i].dtype).to(sources[i].device)
         elif not allow_unused:
             raise GradientError("One of the differentiated Tensors appears to not have been used in the graph. Set "
                                 "allow_unused=True if this is the desired behavior.")  # fmt: skip
     return tuple(found)
+
+
+def _batched(
+    outputs: list[Tensor], gradients: list[Tensor | None] | None, inputs: list[Tensor], retain: bool, create: bool
+) -> tuple[Tensor | None, ...]:
+    sizes = {g.size(0) for g in gradients or () if g is not None}
+    if len(sizes) != 1:
+        raise ShapeError(
+            f"grad: with is_grads_batched, grad_outputs need one common first dimension, got sizes {sorted(sizes)}"
+        )
+    size = sizes.pop()
+    level = _core.vmap_push(size, "error")
+    try:
+        inside = [None if g is None else _core.vmap_enter(g, level, size) for g in gradients or ()]
+        found = _core.run_gradient(outputs, inside, inputs, retain, create)
+        return tuple(None if g is None else _core.vmap_leave(g, level, size) for g in found)
+    finally:
+        _core.vmap_pop()

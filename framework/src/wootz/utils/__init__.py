@@ -1,0 +1,5 @@
+"""Tools around training: recomputing activations."""
+
+from wootz.utils import checkpoint
+
+__all__ = ["checkpoint"]
