@@ -33,8 +33,8 @@ LAYERS = {
         {"_core"},
         {"dtypes", "device"},  # objects that the core makes
         {"backend"},
-        {"_repr", "_tensor", "autograd", "ops", "random"},
-        {"nn", "optim", "data", "serialize", "testing", "cuda"},
+        {"_interop", "_override", "_repr", "_tensor", "autograd", "func", "ops", "random"},
+        {"nn", "optim", "data", "serialize", "testing", "cuda", "utils"},
     ],
 }
 # the one module of each package that may do a thing

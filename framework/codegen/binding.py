@@ -38,6 +38,7 @@ def _cpp_default(p: Param) -> str:
 
 
 def _argument(p: Param, index: int, first: bool) -> str:
+    """`first`: the parameter that has to be a tensor, where numbers are taken for the others."""
     reader = "tensor" if first and p.type == "Tensor" else _READ[p.type]
     read = f"read::{reader}(v[{index}], at({index}))"
     if p.default is None:
@@ -55,10 +56,15 @@ def _function(op: Op, suffix: str = "") -> str:
     )
     gather = next((i for i, p in enumerate(op.params) if p.type == "int[]"), -1) if op.varargs else -1
     out += f'}};\nconst Function {name}_function{{"{name}", {name}_params, {len(op.params)}, {gather}}};\n'
-    locals_ = "".join(f"    {value_type(p)} {p.name} = {_argument(p, i, i == 0)};\n" for i, p in enumerate(op.params))
+    either = bool(op.pointwise) and len(op.tensors) > 1 and not suffix  # as 2 - t is an op on a number and a tensor
+    locals_ = "".join(
+        f"    {value_type(p)} {p.name} = {_argument(p, i, i == 0 and not either)};\n" for i, p in enumerate(op.params)
+    )
     work = " || ".join(f"large({p.name})" for p in op.tensors) or "false"
     out += (
         f"PyObject* {name}_call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {{\n"
+        f"  if (overrides_exist && overridden(self, args, n, names))\n"
+        f'    return call_override("{name}", self, args, n, names);\n'
         f"  return guarded([&] {{\n    Bound v({name}_function, self, args, n, names);\n"
         f"    auto at = [](int i) {{ return Where{{&{name}_function, i}}; }};\n{locals_}"
         f"    Unlocked unlocked({work});\n"
@@ -87,6 +93,11 @@ def _method_names(op: Op) -> list[tuple[str, str, str]]:
     return out
 
 
+def _signature_line(op: Op) -> str:
+    kind = "pointwise" if op.pointwise else "view" if op.view else "other"
+    return " ".join([op.name, kind, *(f"{'*' * p.keyword_only}{p.name}" for p in op.params)])
+
+
 def bindings_inc(ops: list[Op]) -> str:
     """The wrapper functions, the table of module functions, and the names of those that are public."""
     out = _NOTE
@@ -94,12 +105,17 @@ def bindings_inc(ops: list[Op]) -> str:
         out += _function(op)
         if op.inplace:
             out += _function(op, "_")
+    lines = "".join(f'    "{_signature_line(op)}\\n"\n' for op in ops)
+    out += f"static PyObject* op_signatures(PyObject*, PyObject*) {{\n  return PyUnicode_FromString(\n{lines}  );\n}}\n"
     out += "PyMethodDef generated_functions[] = {\n"
     for op in ops:
         for name in (op.name, *op.alias):
             out += _entry(name, f"{op.name}_free", op.doc)
             if op.inplace:
                 out += _entry(f"{name}_", f"{op.name}__free", f"In-place {op.name}.")
+    out += (
+        '    {"op_signatures", op_signatures, METH_NOARGS, "A line an op: name, kind, parameters (* keyword-only)."},\n'
+    )
     exports = " ".join(sorted(name for op in ops for name in op.exports))
     return out + f'    {{nullptr, nullptr, 0, nullptr}}}};\nconst char* const generated_exports = "{exports}";\n'
 

@@ -1,6 +1,7 @@
 // The bindings that follow from the op table.
 #include "binding/arguments.h"
 #include "binding/generated.h"
+#include "binding/override.h"
 #include "ops.h"
 
 namespace wootz::binding {

@@ -1,5 +1,6 @@
 // t[key] and t[key] = value: basic keys are views; index tensors, lists and masks are gathered and scattered.
 #include "binding/arguments.h"
+#include "binding/override.h"
 #include "core/autograd.h"
 #include "core/backend.h"
 #include "ops.h"
@@ -140,6 +141,7 @@ Tensor value_tensor(PyObject* value, const Tensor& self) {
 }  // namespace
 
 PyObject* get_item(PyObject* self, PyObject* key) {
+  if (overridden(self, key)) return call_override("__getitem__", self, key);
   return guarded([&] {
     Tensor t = tensor_of(self);
     if (PyIndex_Check(key) && !is_tensor(key) && !PyBool_Check(key)) return wrap(ops::select(t, 0, as_integer(key)));
@@ -152,6 +154,10 @@ PyObject* get_item(PyObject* self, PyObject* key) {
 }
 
 int set_item(PyObject* self, PyObject* key, PyObject* value) {
+  if (value && (overridden(self, key) || overridden(value))) {
+    Object done(call_override("__setitem__", self, key, value));
+    return done ? 0 : -1;
+  }
   return guarded_int([&] {
     WOOTZ_CHECK(value, ErrorKind::Type, "Tensor does not support deleting items");
     Tensor t = tensor_of(self);

@@ -1,6 +1,7 @@
 // The Tensor type: its Python object, attributes, operators and buffer.
 #include "binding/arguments.h"
 #include "binding/generated.h"
+#include "binding/override.h"
 #include <structmember.h>  // needs Python.h before it
 
 #include "core/autograd.h"
@@ -56,7 +57,8 @@ Tensor operand(PyObject* o) { return is_tensor(o) ? tensor_of(o) : read::scalar(
 
 bool large(const Tensor& a) { return a.numel() >= (1 << 15); }
 
-template <class F> PyObject* binary(PyObject* a, PyObject* b, F op) {
+template <class F> PyObject* binary(const char* name, PyObject* a, PyObject* b, F op) {
+  if (overridden(a, b)) return call_override(name, a, b);
   return guarded([&]() -> PyObject* {
     Tensor x = operand(a), y = operand(b);
     if (!x.defined() || !y.defined()) return Object::borrow(Py_NotImplemented).release();
@@ -67,7 +69,8 @@ template <class F> PyObject* binary(PyObject* a, PyObject* b, F op) {
   });
 }
 
-template <class F> PyObject* in_place(PyObject* a, PyObject* b, F op) {
+template <class F> PyObject* in_place(const char* name, PyObject* a, PyObject* b, F op) {
+  if (overridden(a, b)) return call_override(name, a, b);
   return guarded([&]() -> PyObject* {
     Tensor y = operand(b);
     if (!y.defined()) return Object::borrow(Py_NotImplemented).release();
@@ -79,44 +82,48 @@ template <class F> PyObject* in_place(PyObject* a, PyObject* b, F op) {
   });
 }
 
-#define WOOTZ_OPERATOR(name, expression) \
-  PyObject* name(PyObject* a, PyObject* b) { return binary(a, b, [](const Tensor& x, const Tensor& y) { return expression; }); }
-#define WOOTZ_INPLACE(name, expression) \
-  PyObject* name(PyObject* a, PyObject* b) { return in_place(a, b, [](const Tensor& x, const Tensor& y) { expression; }); }
-#define WOOTZ_UNARY(name, expression) \
-  PyObject* name(PyObject* self) { return guarded([&] { Tensor x = tensor_of(self); return wrap(expression); }); }
+#define WOOTZ_OPERATOR(name, op, expression) \
+  PyObject* name(PyObject* a, PyObject* b) { return binary(#op, a, b, [](const Tensor& x, const Tensor& y) { return expression; }); }
+#define WOOTZ_INPLACE(name, op, expression) \
+  PyObject* name(PyObject* a, PyObject* b) { return in_place(#op, a, b, [](const Tensor& x, const Tensor& y) { expression; }); }
+#define WOOTZ_UNARY(name, op)                                 \
+  PyObject* name(PyObject* self) {                            \
+    if (overridden(self)) return call_override(#op, self);    \
+    return guarded([&] { return wrap(ops::op(tensor_of(self))); }); \
+  }
 
-WOOTZ_OPERATOR(op_add, ops::add(x, y, 1))
-WOOTZ_OPERATOR(op_sub, ops::sub(x, y, 1))
-WOOTZ_OPERATOR(op_mul, ops::mul(x, y))
-WOOTZ_OPERATOR(op_div, ops::div(x, y))
-WOOTZ_OPERATOR(op_floor_divide, ops::floor_divide(x, y))
-WOOTZ_OPERATOR(op_remainder, ops::remainder(x, y))
-WOOTZ_OPERATOR(op_matmul, ops::matmul(x, y))
-WOOTZ_OPERATOR(op_and, ops::bitwise_and(x, y))
-WOOTZ_OPERATOR(op_or, ops::bitwise_or(x, y))
-WOOTZ_OPERATOR(op_xor, ops::bitwise_xor(x, y))
-WOOTZ_OPERATOR(op_power, ops::pow(x, y))
-WOOTZ_INPLACE(op_iadd, ops::add_(x, y, 1))
-WOOTZ_INPLACE(op_isub, ops::sub_(x, y, 1))
-WOOTZ_INPLACE(op_imul, ops::mul_(x, y))
-WOOTZ_INPLACE(op_idiv, ops::div_(x, y))
-WOOTZ_INPLACE(op_ifloor_divide, ops::floor_divide_(x, y))
-WOOTZ_INPLACE(op_iremainder, ops::remainder_(x, y))
-WOOTZ_INPLACE(op_iand, ops::bitwise_and_(x, y))
-WOOTZ_INPLACE(op_ior, ops::bitwise_or_(x, y))
-WOOTZ_INPLACE(op_ixor, ops::bitwise_xor_(x, y))
-WOOTZ_UNARY(op_neg, ops::neg(x))
-WOOTZ_UNARY(op_abs, ops::abs(x))
-WOOTZ_UNARY(op_invert, ops::bitwise_not(x))
+WOOTZ_OPERATOR(op_add, add, ops::add(x, y, 1))
+WOOTZ_OPERATOR(op_sub, sub, ops::sub(x, y, 1))
+WOOTZ_OPERATOR(op_mul, mul, ops::mul(x, y))
+WOOTZ_OPERATOR(op_div, div, ops::div(x, y))
+WOOTZ_OPERATOR(op_floor_divide, floor_divide, ops::floor_divide(x, y))
+WOOTZ_OPERATOR(op_remainder, remainder, ops::remainder(x, y))
+WOOTZ_OPERATOR(op_matmul, matmul, ops::matmul(x, y))
+WOOTZ_OPERATOR(op_and, bitwise_and, ops::bitwise_and(x, y))
+WOOTZ_OPERATOR(op_or, bitwise_or, ops::bitwise_or(x, y))
+WOOTZ_OPERATOR(op_xor, bitwise_xor, ops::bitwise_xor(x, y))
+WOOTZ_OPERATOR(op_power, pow, ops::pow(x, y))
+WOOTZ_INPLACE(op_iadd, add_, ops::add_(x, y, 1))
+WOOTZ_INPLACE(op_isub, sub_, ops::sub_(x, y, 1))
+WOOTZ_INPLACE(op_imul, mul_, ops::mul_(x, y))
+WOOTZ_INPLACE(op_idiv, div_, ops::div_(x, y))
+WOOTZ_INPLACE(op_ifloor_divide, floor_divide_, ops::floor_divide_(x, y))
+WOOTZ_INPLACE(op_iremainder, remainder_, ops::remainder_(x, y))
+WOOTZ_INPLACE(op_iand, bitwise_and_, ops::bitwise_and_(x, y))
+WOOTZ_INPLACE(op_ior, bitwise_or_, ops::bitwise_or_(x, y))
+WOOTZ_INPLACE(op_ixor, bitwise_xor_, ops::bitwise_xor_(x, y))
+WOOTZ_UNARY(op_neg, neg)
+WOOTZ_UNARY(op_abs, abs)
+WOOTZ_UNARY(op_invert, bitwise_not)
 PyObject* op_positive(PyObject* self) { return Object::borrow(self).release(); }
 PyObject* op_pow(PyObject* a, PyObject* b, PyObject*) { return op_power(a, b); }
 PyObject* op_ipow(PyObject* a, PyObject* b, PyObject*) {
-  return in_place(a, b, [](const Tensor& x, const Tensor& y) { ops::pow_(x, y); });
+  return in_place("pow_", a, b, [](const Tensor& x, const Tensor& y) { ops::pow_(x, y); });
 }
 
 PyObject* compare(PyObject* a, PyObject* b, int op) {
-  return binary(a, b, [op](const Tensor& x, const Tensor& y) {
+  static const char* const names[] = {"lt", "le", "eq", "ne", "gt", "ge"};  // in the order of Py_LT ... Py_GE
+  return binary(names[op], a, b, [op](const Tensor& x, const Tensor& y) {
     switch (op) {
       case Py_LT: return ops::lt(x, y);
       case Py_LE: return ops::le(x, y);
@@ -135,6 +142,8 @@ Py_hash_t hash(PyObject* self) {
 
 Tensor local(PyObject* self) {
   Tensor t = tensor_of(self);
+  WOOTZ_CHECK(!t->storage->batch, ErrorKind::Value, "vmap: a tensor inside vmap has one value an example, and cannot become one Python ",
+              "number or decide an if. Use wootz.where instead of control flow, and keep .item(), float() and bool() outside");
   return remote(t) ? call_backend("to_device", {t, std::string("cpu")}).at(0) : t;
 }
 
@@ -186,6 +195,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
   Tensor t = tensor_of(self);
   const char* why = t.requires_grad() ? "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                    : t->storage->batch ? "can't convert a tensor inside vmap to numpy: it has values for every example."
                     : remote(t)       ? "can't convert a tensor of another device to numpy. Use Tensor.cpu() first."
                                       : nullptr;
   if (!why && (flags & PyBUF_ND) != PyBUF_ND && !t.is_contiguous()) why = "tensor is not contiguous";
@@ -230,6 +240,7 @@ PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(tensor_of(
 PyObject* get_requires_grad(PyObject* self, void*) { return PyBool_FromLong(tensor_of(self).requires_grad()); }
 PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(tensor_of(self).version()); }
 PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromSize_t(size_of(impl(self)->dtype)); }
+PyObject* get_is_inference(PyObject* self, void*) { return PyBool_FromLong(impl(self)->storage->inference); }
 PyObject* get_base(PyObject* self, void*) { return guarded([&] { return wrap(Tensor(impl(self)->base)); }); }
 PyObject* get_grad(PyObject* self, void*) { return guarded([&] { return wrap(Tensor(impl(self)->grad)); }); }
 PyObject* get_grad_fn(PyObject* self, void*) {
@@ -258,6 +269,8 @@ PyObject* get_matrix_transposed(PyObject* self, void*) {
 }
 
 void require_grad(const Tensor& t, bool on) {
+  WOOTZ_CHECK(!on || !t->storage->inference || inference_mode(), ErrorKind::Gradient,
+              "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
   WOOTZ_CHECK(t.is_leaf() || on, ErrorKind::Gradient, "you can only change requires_grad flags of leaf variables. If you want ",
               "to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
   WOOTZ_CHECK(!on || is_float(t.dtype()), ErrorKind::Gradient, "only Tensors of floating point dtype can require gradients, got ",
@@ -336,6 +349,7 @@ PyGetSetDef getters[] = {
     {"mT", get_matrix_transposed, nullptr, "The last two dimensions exchanged.", nullptr},
     {"_version", get_version, nullptr, "How often its memory was written in place.", nullptr},
     {"_base", get_base, nullptr, "Of a view: the tensor it looks into.", nullptr},
+    {"_is_inference", get_is_inference, nullptr, "Whether it was made in inference mode.", nullptr},
     {"_device", get_device, nullptr, "(device type, index)", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
@@ -420,6 +434,8 @@ PyObject* wrap(Tensor t) {
   t->wrapped = false;  // a number's tensor that reaches Python is a tensor like any other
   return make_object(tensor_type, std::move(t));
 }
+
+PyObject* wrap_as(PyTypeObject* type, Tensor t) { return make_object(type, std::move(t)); }
 
 PyObject* wrap_list(const TensorList& ts) {
   Object out(must(PyTuple_New(static_cast<Py_ssize_t>(ts.size()))));

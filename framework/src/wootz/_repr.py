@@ -52,7 +52,9 @@ def _body(array: np.ndarray) -> str:
 
 
 def format_tensor(self: Tensor) -> str:
-    """``tensor([[1., 2.]], grad_fn=<mul backward>)`` and the like."""
+    """``tensor([[1., 2.]], grad_fn=<mul backward>)`` and the like; inside vmap, all examples."""
+    if level := _core.vmap_level(self):
+        return f"vmap(level={level}, examples={format_tensor(_core.vmap_physical(self))})"
     body = _body(self.detach().numpy(force=True))
     return f"{_PREFIX}{', '.join([body, *_suffixes(self)])})"
 

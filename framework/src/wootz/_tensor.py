@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import weakref
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from wootz import _core
+from wootz import _core, _interop, _override
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
 from wootz.device import Device
@@ -37,8 +38,11 @@ def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """What ``numpy.asarray`` asks for. Raises ValueError where ``copy`` is False and another dtype needs one."""
     array = _numpy(self)
     if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"Unable to avoid copy while creating an array of {np.dtype(dtype)} from {self.dtype}")
         return array.astype(dtype)
     return array.copy() if copy else array
 
@@ -129,6 +133,21 @@ def _register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> _Ha
     return _Handle(self, _core.add_hook(self, hook))
 
 
+def _register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> _Handle:
+    """Calls ``hook`` with self, a leaf, each time backward has added to its ``.grad``: an optimiser may step there."""
+    return _Handle(self, _core.add_hook(self, hook, True))
+
+
+def _detach_(self: Tensor) -> Tensor:
+    """Takes self's history away: it becomes a leaf that needs no gradient. Raises `GradientError` for a view."""
+    return _core.detach_(self)
+
+
+def _is_inference(self: Tensor) -> bool:
+    """Whether it was made in inference mode."""
+    return self._is_inference
+
+
 def _retain_grad(self: Tensor) -> None:
     """Keeps the gradient of a tensor that is no leaf in ``.grad``."""
     if self.is_leaf:
@@ -198,20 +217,37 @@ def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     return _core.where(condition, self, other)
 
 
-def _reduce(self: Tensor) -> tuple[Any, ...]:
-    return _rebuild, (type(self), self.detach().numpy(force=True), self.requires_grad)
+def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+    if not self.is_leaf:
+        raise RuntimeError("only leaf tensors can be pickled: a computed tensor's history is not kept. Use .detach()")
+    state = {} if type(self) is Tensor else dict(getattr(self, "__dict__", {}))
+    return _rebuild, (type(self), self.detach().numpy(force=True), self.requires_grad, state)
 
 
-def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: dict[str, Any] | None = None) -> Tensor:
     t = _core.from_buffer(array if array.flags.writeable else array.copy())
-    return (t if kind is Tensor else kind(t)).requires_grad_(requires_grad)
+    t = (t if kind is Tensor else _core.as_subclass(t, kind)).requires_grad_(requires_grad)
+    if state:
+        t.__dict__.update(state)
+    return t
+
+
+def _copy(self: Tensor) -> Tensor:
+    """For ``copy.copy``: another tensor over the same memory."""
+    if not self.is_leaf:
+        return self.view(self.shape)
+    other = self.detach() if type(self) is Tensor else _core.as_subclass(self.detach(), type(self))
+    other.__dict__.update(self.__dict__) if hasattr(self, "__dict__") else None
+    return other.requires_grad_(self.requires_grad)
 
 
 def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if not self.is_leaf:
         raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol")
     copy = self.detach().clone()
-    copy = copy if type(self) is Tensor else type(self)(copy)
+    if type(self) is not Tensor:
+        copy = _core.as_subclass(copy, type(self))
+        copy.__dict__.update(deepcopy(self.__dict__, memo))
     copy.requires_grad_(self.requires_grad)
     if self.grad is not None:
         copy.grad = self.grad.detach().clone()
@@ -235,7 +271,13 @@ _METHODS: dict[str, Any] = {
     "cpu": _cpu, "cuda": _cuda, "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
     "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
     "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
-    "expand_as": _expand_as, "where": _where, "__reduce__": _reduce, "__deepcopy__": _deepcopy,
+    "expand_as": _expand_as, "where": _where, "__reduce_ex__": _reduce_ex, "__copy__": _copy,
+    "__deepcopy__": _deepcopy, "detach_": _detach_, "is_inference": _is_inference,
+    "register_post_accumulate_grad_hook": _register_post_accumulate_grad_hook, "__dlpack__": _interop.dlpack,
+    "__dlpack_device__": _interop.dlpack_device, "__array_interface__": property(_interop.array_interface),
+    "__cuda_array_interface__": property(_interop.cuda_array_interface), "as_subclass": _override.as_subclass,
+    "__wootz_function__": classmethod(_override.wootz_function),
+    "__init_subclass__": classmethod(_override.init_subclass),
     "element_size": _element_size,
     "is_floating_point": _is_floating_point, "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
         lambda self: self.numel() * self.itemsize), "is_cuda": property(lambda self: self.device.type == "cuda"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from wootz._override import disabled_wootz_function
 from wootz._tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -11,6 +12,8 @@ __all__ = ["Parameter"]
 
 class Parameter(Tensor):
     """A leaf tensor that registers itself when it is assigned to a module's attribute; shares ``data``'s memory."""
+
+    __wootz_function__ = classmethod(disabled_wootz_function)  # what is computed from parameters is no parameter
 
     def __new__(cls, data: Tensor, requires_grad: bool = True) -> Parameter:
         self = cast(Parameter, super().__new__(cls, data))
