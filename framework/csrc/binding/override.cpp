@@ -44,8 +44,10 @@ bool overridden(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* n
 
 PyObject* call_override(const char* name, PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   return guarded([&] {
-    Object owner(name[0] == '_' ? Object::borrow(reinterpret_cast<PyObject*>(tensor_type)) : Object(must(PyImport_ImportModule("wootz._core"))));
-    Object function(must(PyObject_GetAttrString(owner.get(), name)));
+    Object module(must(PyImport_ImportModule("wootz._core")));
+    bool op = name[0] != '_' && PyObject_HasAttrString(module.get(), name);
+    PyObject* owner = op ? module.get() : reinterpret_cast<PyObject*>(tensor_type);
+    Object function(must(PyObject_GetAttrString(owner, name)));
     Object positional(must(PyTuple_New(n + (self ? 1 : 0)))), keywords(must(PyDict_New()));
     Py_ssize_t at = 0;
     if (self) PyTuple_SetItem(positional.get(), at++, Object::borrow(self).release());

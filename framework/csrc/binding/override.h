@@ -8,7 +8,7 @@ namespace wootz::binding {
 extern bool overrides_exist;
 // Whether an argument (self, args[0 .. n + keywords), or an element of a list among them) is of such a class.
 bool overridden(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names);
-// Calls the op through the classes of its arguments. `name` is a function of wootz._core, or a method of Tensor (`__x__`).
+// Calls the op through the classes of its arguments. `name` is a function of wootz._core, else a method of Tensor.
 PyObject* call_override(const char* name, PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names);
 
 inline bool overridden(PyObject* a, PyObject* b = nullptr) {

@@ -256,6 +256,7 @@ PyObject* get_transposed(PyObject* self, void*) {
     Tensor t = tensor_of(self);
     Dims order;
     for (int d = t.dim() - 1; d >= 0; --d) order.push(d);
+    if (overridden(self)) return call_override("permute", self, Object(dims_tuple(order)).get());
     return wrap(ops::permute(t, order));
   });
 }
@@ -264,6 +265,7 @@ PyObject* get_matrix_transposed(PyObject* self, void*) {
   return guarded([&] {
     Tensor t = tensor_of(self);
     WOOTZ_CHECK(t.dim() >= 2, ErrorKind::Shape, "tensor.mT is only supported on matrices or batches of matrices. Got ", t.dim(), "-D tensor.");
+    if (overridden(self)) return call_override("transpose", self, Object(PyLong_FromLong(-1)).get(), Object(PyLong_FromLong(-2)).get());
     return wrap(ops::transpose(t, -1, -2));
   });
 }
@@ -358,8 +360,12 @@ PyObject* dim(PyObject* self, PyObject*) { return PyLong_FromLong(impl(self)->sh
 PyObject* data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(tensor_of(self).bytes()); }
 PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(impl(self)->offset); }
 PyObject* is_contiguous(PyObject* self, PyObject*) { return PyBool_FromLong(impl(self)->contiguous); }
-PyObject* detach(PyObject* self, PyObject*) { return guarded([&] { return wrap(tensor_of(self).detached()); }); }
+PyObject* detach(PyObject* self, PyObject*) {
+  if (overridden(self)) return call_override("detach", self);
+  return guarded([&] { return wrap(tensor_of(self).detached()); });
+}
 PyObject* contiguous(PyObject* self, PyObject*) {
+  if (overridden(self)) return call_override("contiguous", self);
   return guarded([&] {
     Tensor t = tensor_of(self);
     return wrap(t.is_contiguous() ? t : ops::clone(t));
