@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urljoin
 
 import pytest
 from click.testing import CliRunner
+from tests.support.bucket import SECRET, bucket
 from tests.support.nightly import NOW, Nightly, build_wheel, client, hours, lock_of, make_wheel, serve
 
 from millcert.cli.publish import index_group
@@ -23,7 +20,6 @@ from millcert.publish import NameTakenError, SiteStateError
 from millcert.publish.upload import FolderPlace, HttpPlace, phases, upload
 
 OLD, NEW = "0.1.0.dev20261123+cpu", "0.1.0.dev20261124+cpu"
-SECRET = {"Authorization": "Bearer of good news"}
 
 
 class Cut(Exception):
@@ -143,56 +139,6 @@ def test_a_site_that_was_put_back_in_time_or_altered_goes_nowhere(
 
 
 # -- a bucket
-
-
-class _Bucket(BaseHTTPRequestHandler):
-    """A server that takes PUT, with ``If-None-Match: *``, from who has the secret."""
-
-    files: dict[str, tuple[bytes, str]]
-    log: list[str]
-    torn: list[str]
-
-    def _answer(self, status: int, data: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def do_GET(self) -> None:
-        found = self.files.get(unquote(self.path))
-        self._answer(404) if found is None else self._answer(200, found[0], Content_Type=found[1])
-
-    do_HEAD = do_GET
-
-    def do_PUT(self) -> None:
-        path, data = unquote(self.path), self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Authorization"] != SECRET["Authorization"]:
-            return self._answer(403)
-        if self.headers["If-None-Match"] == "*" and path in self.files:
-            return self._answer(412)
-        self.log.append(path)
-        kept = data[: len(data) // 2] if path in self.torn else data
-        self.files[path] = kept, self.headers["Content-Type"]
-        return self._answer(201)
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
-
-@contextmanager
-def bucket() -> Iterator[tuple[str, type[_Bucket]]]:
-    handler = type("Bucket", (_Bucket,), {"files": {}, "log": [], "torn": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/site", handler
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def at(address: str, headers: dict[str, str] | None = None) -> HttpPlace:
