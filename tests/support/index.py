@@ -114,6 +114,7 @@ class LoopbackIndex:
     projects: dict[str, list[Listed]] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    namespaces: dict[str, object] = field(default_factory=dict)
     base: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -157,7 +158,10 @@ class LoopbackIndex:
             if (metadata := _metadata(listed)) is not None:
                 entry["core-metadata"] = {"sha256": hashlib.sha256(metadata).hexdigest()}
             files.append(entry)
-        return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()
+        document = {"meta": {"api-version": "1.1"}, "name": project, "files": files}
+        if project in self.namespaces:  # PEP 752
+            document["namespace"] = self.namespaces[project]
+        return json.dumps(document).encode()
 
     def html_page(self, project: str) -> bytes:
         """The PEP 503 form."""

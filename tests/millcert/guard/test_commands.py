@@ -95,6 +95,21 @@ def test_watch_reports_a_newcomer_once(guard: Any, public: LoopbackIndex, tmp_pa
     assert [item["name"] for item in json.loads(state.read_text())["sightings"]] == ["w0otz"]
 
 
+def test_watch_says_whether_a_prefix_is_reserved(guard: Any, public: LoopbackIndex, tmp_path: Path) -> None:
+    arguments = ("watch", "--state", tmp_path / "state.json", "--look-alikes", "0")
+    assert "prefix wootz- on pypi: not known: there is no project" in guard(*arguments).stdout.replace("\n", " ")
+    public.add(make_wheel(tmp_path / "held", "wootz", "0.0.0"))
+    public.namespaces["wootz"] = {"prefix": "wootz", "authorized": True, "open": False}
+    guard(*arguments)  # our own placeholder is new once
+    held = guard(*arguments)
+    assert held.returncode == 0, held.stderr
+    assert "prefix wootz- on pypi: reserved for the owner" in held.stdout
+    public.namespaces["wootz"] = {"prefix": "wootz", "authorized": False, "open": False}
+    lost = guard(*arguments, "--json")
+    assert lost.returncode == 15
+    assert {item["prefix"]: item["alarm"] for item in json.loads(lost.stdout)["prefixes"]}["wootz-"] is True
+
+
 def test_reserve_builds_only_what_nobody_has(guard: Any, public: LoopbackIndex, tmp_path: Path) -> None:
     built = guard("reserve", "wootz", "--out", "held", "--homepage", "https://wootz.example/", "--json")
     assert built.returncode == 0, built.stderr

@@ -18,6 +18,7 @@ from millcert.errors import ConfusionError, FetchError, UsageError
 if TYPE_CHECKING:
     from millcert.guard import Report
     from millcert.guard.ask import Asker
+    from millcert.guard.prefixes import Prefix
     from millcert.guard.watch import Outcome
     from millcert.index import ClientConfiguration
     from millcert.lock.namespaces import Namespaces
@@ -104,9 +105,11 @@ def watch_command(
     """Ask other indexes for the owned names and their look-alikes, and report who is new.
 
     Other indexes are pip's own and each --index. NAMEs are owned names that only a prefix of the map covers.
-    Exit codes: 0 nothing new; 15 somebody is new, or changed; 5 an index gave no answer.
+    Says too whether the map's prefixes are reserved there (PEP 752).
+    Exit codes: 0 nothing new; 15 somebody is new, changed, or reserved a prefix; 5 an index gave no answer.
     """
     from millcert.guard.ask import known_addresses
+    from millcert.guard.prefixes import check_prefixes
     from millcert.guard.watch import read_sightings, watch, watched
     from millcert.index import read_configuration
 
@@ -117,10 +120,12 @@ def watch_command(
     others = {name: addresses[name] for name in (namespaces.upstream, *given) if name not in _owners(namespaces)}
     before = read_sightings(state_file)
     with messages().status("asking"):
-        outcome = watch(watched(namespaces, names, limit), others, _asker(configuration), before, datetime.now(UTC))
+        ask = _asker(configuration)
+        outcome = watch(watched(namespaces, names, limit), others, ask, before, datetime.now(UTC))
+        prefixes = check_prefixes(namespaces, others, ask)
     outcome.sightings.write(state_file)
-    _print_outcome(outcome, as_json)
-    if outcome.newcomers or outcome.changed:
+    _print_outcome(outcome, prefixes, as_json)
+    if outcome.newcomers or outcome.changed or any(prefix.status.alarm for prefix in prefixes):
         sys.exit(ConfusionError.exit_code)
     if outcome.unavailable:
         sys.exit(FetchError.exit_code)
@@ -242,9 +247,9 @@ def _print_findings(report: Report) -> None:
     results().print(table)
 
 
-def _print_outcome(outcome: Outcome, as_json: bool) -> None:
+def _print_outcome(outcome: Outcome, prefixes: Sequence[Prefix], as_json: bool) -> None:
     if as_json:
-        emit_json(outcome.as_dict())
+        emit_json(outcome.as_dict() | {"prefixes": [prefix.as_dict() for prefix in prefixes]})
         return
     for title, group in (
         ("new", outcome.newcomers), ("changed", outcome.changed), ("known", outcome.known), ("gone", outcome.gone),
@@ -256,6 +261,8 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
             )  # fmt: skip
     for (index, name), reason in sorted(outcome.unavailable.items()):
         results().print(f"no answer: {name} on {index}: {reason}", markup=False)
+    for prefix in prefixes:
+        results().print(f"prefix {prefix.prefix} on {prefix.index}: {prefix.status.value}", markup=False)
     if not (outcome.newcomers or outcome.changed or outcome.unavailable):
         results().print("nobody is new", markup=False)
 

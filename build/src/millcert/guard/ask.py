@@ -45,7 +45,7 @@ class Asker:
             return Answer(Presence.ABSENT)
         except FetchError as error:
             return Answer(Presence.UNAVAILABLE, reason=error.message)
-        return Answer(Presence.PRESENT, versions_of(page))
+        return Answer(Presence.PRESENT, versions_of(page), tells=page.tells, reservation=page.reservation)
 
 
 def versions_of(page: ProjectPage) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from millcert.errors import ConfusionError
+from millcert.index import Reservation
 from millcert.lock.namespaces import Namespaces
 from millcert.model import Digest
 from millcert.names import NormalizedName
@@ -44,11 +45,13 @@ class Presence(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One index's answer: what it has of a project, or why it gave none."""
+    """One index's answer: what it has of a project, or why it gave none; ``tells`` that it knows of reservations."""
 
     presence: Presence
     versions: tuple[str, ...] = ()
     reason: str = ""
+    tells: bool = False
+    reservation: Reservation | None = None
 
     def __str__(self) -> str:
         more = ", ".join(self.versions[-5:]) or self.reason

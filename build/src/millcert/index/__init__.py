@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from millcert.index.client import IndexClient
 from millcert.index.configuration import ClientConfiguration, read_configuration
 from millcert.index.download import Progress
-from millcert.index.page import IndexFile, MalformedPageError, ProjectPage, parse_page
+from millcert.index.page import IndexFile, MalformedPageError, ProjectPage, Reservation, parse_page
 from millcert.index.transport import AbsentError, InsecureAddressError, OversizeError, Transport, UnavailableError
 from millcert.lock.lockfile import LockedFile, Pin
 from millcert.store import Store
@@ -23,6 +23,7 @@ __all__ = [
     "OversizeError",
     "Progress",
     "ProjectPage",
+    "Reservation",
     "Transport",
     "UnavailableError",
     "fetch",

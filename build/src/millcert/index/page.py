@@ -6,13 +6,14 @@ import html.parser
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from millcert.errors import ConfigError, FetchError
 from millcert.model import Digest, parse_digest
 from millcert.names import NormalizedName, normalize
 
-__all__ = ["ACCEPT", "IndexFile", "MalformedPageError", "ProjectPage", "parse_page"]
+__all__ = ["ACCEPT", "IndexFile", "MalformedPageError", "ProjectPage", "Reservation", "parse_page"]
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -35,12 +36,23 @@ class IndexFile:
 
 
 @dataclass(frozen=True)
+class Reservation:
+    """The reserved prefix that a project is below (PEP 752): whether its owner holds it, and whether all may use it."""
+
+    prefix: NormalizedName
+    authorized: bool
+    open: bool
+
+
+@dataclass(frozen=True)
 class ProjectPage:
-    """All files that one index lists for one project."""
+    """All files that one index lists for one project; ``tells``: whether the index knows of reservations at all."""
 
     name: NormalizedName
     index: str
     files: tuple[IndexFile, ...]
+    tells: bool = False
+    reservation: Reservation | None = None
 
     def file(self, filename: str) -> IndexFile | None:
         """The file of that name, or None."""
@@ -50,12 +62,16 @@ class ProjectPage:
 def parse_page(data: bytes, content_type: str, *, name: NormalizedName, index: str, address: str) -> ProjectPage:
     """A page from its bytes; relative links are resolved against ``address``.
 
-    Raises MalformedPageError (source: the Simple repository API specification, PEP 503, 691, 700).
+    Raises MalformedPageError (source: the Simple repository API specification, PEP 503, 691, 700, 752). What would send
+    a client to another index (PEP 708, rejected) is not read.
     """
     kind = content_type.partition(";")[0].strip().lower()
+    tells, reservation = False, None
     try:
         if kind == _JSON:
-            files = _from_json(data, name, address)
+            document = _document(data, name)
+            files = tuple(_json_file(fields, address) for fields in document["files"])
+            tells, reservation = "namespace" in document, _reservation(document.get("namespace"))
         elif kind in _HTML:
             files = _from_html(data, address)
         else:
@@ -63,17 +79,26 @@ def parse_page(data: bytes, content_type: str, *, name: NormalizedName, index: s
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         raise MalformedPageError("the index sent no project page", index=index, name=name, reason=error) from error
     _check_unique(files, name, index)
-    return ProjectPage(name, index, files)
+    return ProjectPage(name, index, files, tells, reservation)
 
 
-def _from_json(data: bytes, name: NormalizedName, address: str) -> tuple[IndexFile, ...]:
-    document = json.loads(data)
+def _document(data: bytes, name: NormalizedName) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads(data)
     version = str(document["meta"]["api-version"])
     if version.partition(".")[0] != "1":
         raise ValueError(f"Simple API version {version!r}, expected 1.x")
     if normalize(document["name"]) != name:
         raise ValueError(f"a page of {document['name']!r}")
-    return tuple(_json_file(fields, address) for fields in document["files"])
+    return document
+
+
+def _reservation(fields: Mapping[str, object] | None) -> Reservation | None:
+    if fields is None:
+        return None
+    authorized, opened = fields["authorized"], fields["open"]
+    if not isinstance(authorized, bool) or not isinstance(opened, bool):
+        raise ValueError("a reservation that does not say whose it is")
+    return Reservation(normalize(str(fields["prefix"])), authorized, opened)
 
 
 def _json_file(fields: Mapping[str, object], address: str) -> IndexFile:
