@@ -119,6 +119,6 @@ def test_a_state_of_the_wrong_shape_changes_nothing(tmp_path):
     model = wootz.nn.Linear(3, 2)
     before = [p.detach().clone() for p in model.parameters()]
     wootz.save({"weight": wootz.zeros(2, 3), "bias": wootz.zeros(3)}, tmp_path / "bad.safetensors")
-    with pytest.raises(wootz.errors.StateDictError, match=r"'bias' has shape \(3,\), the model's is \(2,\)"):
+    with pytest.raises(wootz.errors.StateDictError, match=r"size mismatch for bias: .* \(3,\) .* \(2,\)"):
         model.load_state_dict(wootz.load(tmp_path / "bad.safetensors"))
     assert all((p == q).all().item() for p, q in zip(model.parameters(), before, strict=True))

@@ -99,3 +99,37 @@ def test_layers_start_like_pytorchs(make):
 def test_a_layer_without_inputs():
     layer = nn.Linear(0, 3)
     assert layer(wootz.zeros(2, 0)).tolist() == [[0] * 3] * 2
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 2, 3)])
+def test_orthogonal_matrices(shape):
+    matrix = init.orthogonal_(wootz.empty(shape, dtype=wootz.float64), gain=2.0).numpy().reshape(shape[0], -1)
+    product = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    np.testing.assert_allclose(product, 4 * np.eye(min(matrix.shape)), atol=1e-12)
+    assert init.orthogonal_(wootz.empty(0, 3)).shape == (0, 3)
+
+
+def test_sparse_matrices_have_zeros_in_every_column():
+    matrix = init.sparse_(wootz.empty(50, 8), 0.3, std=2.0).numpy()
+    assert ((matrix == 0).sum(0) == 15).all() and 1.5 < matrix[matrix != 0].std() < 2.5
+    assert len({tuple(column == 0) for column in matrix.T}) == 8
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((3, 3, 3), 1), ((4, 2, 3, 3), 2), ((2, 5, 1, 2, 3), 1)])
+def test_dirac_weights_hand_channels_through(shape, groups):
+    weight = init.dirac_(wootz.empty(shape), groups).numpy()
+    middle = weight[(..., *(n // 2 for n in shape[2:]))]
+    part = shape[0] // groups
+    assert (middle == np.concatenate([np.eye(part, shape[1])] * groups)).all() and weight.sum() == middle.sum()
+
+
+def test_further_bad_tensors_are_refused():
+    for call in (
+        lambda: init.orthogonal_(wootz.empty(3)),
+        lambda: init.sparse_(wootz.empty(3), 0.1),
+        lambda: init.sparse_(wootz.empty(3, 3), 1.1),
+        lambda: init.dirac_(wootz.empty(3, 3)),
+        lambda: init.dirac_(wootz.empty(3, 3, 3), 2),
+    ):
+        with pytest.raises(ValueError):
+            call()

@@ -174,7 +174,13 @@ def test_every_problem_of_a_state_is_named_at_once_and_nothing_is_loaded():
     state["first.weight"].zero_()
     with pytest.raises(StateDictError) as caught:
         block.load_state_dict(state)
-    for part in ("Block", r"'scale' has shape (5,)", "'count' is a ndarray", "missing key 'first.bias'", "key 'extra'"):
+    for part in (
+        "Error(s) in loading state_dict for Block:",
+        "size mismatch for scale: copying a param with shape (5,) from checkpoint, the shape in current model is (4,).",
+        'named "count", expected a Tensor but received ndarray',
+        'Missing key(s) in state_dict: "first.bias".',
+        'Unexpected key(s) in state_dict: "extra".',
+    ):
         assert part in str(caught.value)
     assert all((v == before[k]).all().item() for k, v in block.state_dict().items())
     with pytest.raises(StateDictError, match="shape"):
@@ -246,3 +252,124 @@ def test_a_dropped_model_is_freed():
     del model
     gc.collect()
     assert watch() is None
+
+
+def test_forward_hooks_take_keywords_come_first_and_see_failures():
+    class Scale(nn.Module):
+        def forward(self, x, *, by=1.0):
+            if by == 0:
+                raise ZeroDivisionError
+            return x * by
+
+    module, seen = Scale(), []
+    module.register_forward_pre_hook(lambda m, a, k: (a, {"by": k["by"] * 10}), with_kwargs=True)
+    module.register_forward_hook(lambda m, a, out: seen.append("second"))
+    module.register_forward_hook(lambda m, a, k, out: seen.append(k["by"]), with_kwargs=True, prepend=True)
+    module.register_forward_hook(lambda m, a, out: seen.append(out), always_call=True)
+    x = wootz.ones(1)
+    assert module(x, by=2.0).tolist() == [20] and seen[:2] == [20.0, "second"]
+    seen.clear()
+    with pytest.raises(ZeroDivisionError):
+        module(x, by=0)
+    assert seen == [None]
+
+
+def hooked(library, make):
+    """Gradients seen and changed by backward hooks."""
+    linear, seen = library.nn.Linear(2, 2), []
+    linear.load_state_dict({"weight": make(np.array([[1.0, 2], [3, 4]], "f4")), "bias": make(np.zeros(2, "f4"))})
+
+    def both(module, grad_input, grad_output):
+        seen.append([None if g is None else g.tolist() for g in (*grad_input, *grad_output)])
+        return (grad_input[0] * 10,) if grad_input[0] is not None else None
+
+    linear.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 2,))
+    handle = linear.register_full_backward_hook(both)
+    x = make(np.ones((1, 2), "f4")).requires_grad_()
+    linear(x).sum().backward()
+    linear(x.detach()).sum().backward()
+    handle.remove()
+    linear(x).sum().backward()
+    return seen, x.grad.tolist(), linear.weight.grad.tolist()
+
+
+def test_backward_hooks_see_and_change_gradients():
+    seen, x, weight = hooked(wootz, wootz.from_numpy)
+    assert seen == [[[[8, 12]], [[2, 2]]], [None, [[2, 2]]]]
+    assert x == [[88, 132]] and weight == [[6, 6], [6, 6]]
+
+
+def test_backward_hooks_are_pytorchs():
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    assert hooked(wootz, wootz.from_numpy) == hooked(torch, torch.from_numpy)
+
+
+def test_state_dict_hooks_run_where_they_belong():
+    block, seen = Block(), []
+    block.first.register_state_dict_pre_hook(lambda m, prefix, keep: seen.append((prefix, keep)))
+    block.register_state_dict_post_hook(lambda m, state, prefix, meta: state.pop("count"))
+    state = block.state_dict()
+    assert seen == [("first.", False)] and "count" not in state
+
+    def rename(module, state, prefix, *others):
+        state[prefix + "weight"] = state.pop(prefix + "kernel")
+
+    other = Block()
+    other.first.register_load_state_dict_pre_hook(rename)
+    other.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.remove("count"))
+    state["first.kernel"] = state.pop("first.weight")
+    assert other.load_state_dict(state) == ([], []) and "first.kernel" in state
+    assert other.first.weight.tolist() == block.first.weight.tolist()
+
+
+def test_extra_state_is_saved_and_given_back():
+    class Counter(nn.Module):
+        steps = 0
+
+        def get_extra_state(self):
+            return {"steps": self.steps}
+
+        def set_extra_state(self, state):
+            self.steps = state["steps"]
+
+    model, other = nn.Sequential(Counter()), nn.Sequential(Counter())
+    model[0].steps = 7
+    assert model.state_dict() == {"0._extra_state": {"steps": 7}}
+    other.load_state_dict(model.state_dict())
+    assert other[0].steps == 7
+    with pytest.raises(StateDictError, match="_extra_state"):
+        other.load_state_dict({})
+
+
+def test_assigning_takes_the_tensors_themselves():
+    block = Block()
+    state = {k: wootz.ones(v.shape, dtype=wootz.float64) for k, v in block.state_dict().items()}
+    block.load_state_dict(state, assign=True)
+    assert isinstance(block.scale, nn.Parameter) and block.scale.dtype == wootz.float64 and block.scale.requires_grad
+    assert block.count is state["count"]
+
+
+def test_buffers_and_modules_by_dotted_name():
+    block = Block()
+    assert block.get_buffer("count") is block.count
+    with pytest.raises(AttributeError, match="has no buffer"):
+        block.get_buffer("inner.b.weight")
+    block.set_submodule("inner.b", nn.Identity())
+    assert isinstance(block.inner["b"], nn.Identity)
+
+
+def test_parameters_in_lists_and_dicts():
+    held = nn.ParameterList([wootz.ones(2), nn.Parameter(wootz.zeros(3))])
+    held.append(wootz.ones(1))
+    held[-1] = wootz.zeros(4)
+    assert [tuple(p.shape) for p in held] == [(2,), (3,), (4,)] and list(held.state_dict()) == ["0", "1", "2"]
+    assert "(0): Parameter of float32 and shape 2" in repr(held)
+    named = nn.ParameterDict({"a": wootz.ones(2)})
+    named["b"] = wootz.zeros(1)
+    assert list(named.keys()) == list(named.state_dict()) == ["a", "b"] and "b" in named and len(named) == 2
+    del named["a"]
+    assert list(named) == ["b"] and len(list(named.values())) == len(list(named.items())) == 1
+    with pytest.raises(IndexError):
+        held[3]
+    with pytest.raises(TypeError, match="tensor is needed"):
+        named["c"] = 3

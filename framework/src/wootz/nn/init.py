@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 import wootz
 from wootz._tensor import Tensor
 
 __all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "trunc_normal_",
-    "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 
@@ -78,6 +80,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         slope = 0.01 if param is None else param
         return math.sqrt(2.0 / (1 + slope**2))
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 0.75}
+    gains |= {f"conv{kind}{n}d": 1.0 for kind in ("", "_transpose") for n in (1, 2, 3)}
     if nonlinearity not in gains:
         raise ValueError(f"no gain is known for {nonlinearity!r}; known: {', '.join(sorted([*gains, 'leaky_relu']))}")
     return gains[nonlinearity]
@@ -122,3 +125,46 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with variance gain^2 / fan (He et al. 2015); ``a`` is a leaky ReLU's slope."""
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
+    """Rows or columns, whichever are fewer, orthonormal times ``gain``; [out, *] is taken as a matrix of out rows.
+
+    Uniform over such matrices (Mezzadri 2007; for networks Saxe et al. 2014).
+    """
+    if tensor.dim() < 2:
+        raise ValueError(f"an orthogonal matrix has at least 2 dimensions, not {tensor.dim()}")
+    if not tensor.numel():
+        return tensor
+    rows = tensor.shape[0]
+    drawn = wootz.randn((rows, tensor.numel() // rows), generator=generator, dtype=wootz.float64).numpy()
+    q, r = np.linalg.qr(drawn if drawn.shape[0] >= drawn.shape[1] else drawn.T)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    matrix = np.ascontiguousarray(q if drawn.shape[0] >= drawn.shape[1] else q.T)
+    return _set(tensor, (wootz.from_numpy(matrix) * gain).to(tensor.dtype).reshape(tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """A matrix of normal numbers, the given part of each column zero (Martens 2010)."""
+    if tensor.dim() != 2:
+        raise ValueError(f"a sparse matrix has 2 dimensions, not {tensor.dim()}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity is in [0, 1], not {sparsity}")
+    rows, columns = tensor.shape
+    order = np.argsort(wootz.rand((rows, columns), generator=generator).numpy(), axis=0)
+    keep = np.argsort(order, axis=0) >= math.ceil(sparsity * rows)
+    value = wootz.randn((rows, columns), generator=generator, dtype=tensor.dtype) * std
+    return _set(tensor, value * wootz.from_numpy(keep).to(tensor.dtype))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight [out, in, *kernel] that hands its input through, as many channels as there are."""
+    if not 3 <= tensor.dim() <= 5 or tensor.shape[0] % groups:
+        raise ValueError(f"a convolution's weight is needed, its outputs a multiple of {groups}: {tuple(tensor.shape)}")
+    value = np.zeros(tensor.shape)
+    outputs = tensor.shape[0] // groups
+    middle = tuple(size // 2 for size in tensor.shape[2:])
+    for group in range(groups):
+        for channel in range(min(outputs, tensor.shape[1])):
+            value[(group * outputs + channel, channel, *middle)] = 1
+    return _set(tensor, wootz.from_numpy(value).to(tensor.dtype))

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import wootz
 from wootz._tensor import Tensor
-from wootz.errors import StateDictError
+from wootz.nn.hooks import BackwardHooks, RemovableHandle, add_hook
 from wootz.nn.parameter import Parameter
+from wootz.nn.state import IncompatibleKeys, load_into, saved_tensors
 
-__all__ = ["IncompatibleKeys", "Module", "RemovableHandle"]
+__all__ = ["Module"]
+
+_HOOKS = (
+    "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_state_dict_pre_hooks",
+    "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
 
 M = TypeVar("M", bound="Module")
 T = TypeVar("T")
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` found on one side only."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class RemovableHandle:
-    """Returned by the ``register_*_hook`` methods; ``remove()`` takes the hook off, also at the end of a ``with``."""
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self._hooks = hooks
-        self.id = next(self._ids)
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class Module:
@@ -55,12 +35,18 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent: set[str]
-    _forward_pre_hooks: dict[int, Callable[..., Any]]
-    _forward_hooks: dict[int, Callable[..., Any]]
+    _forward_pre_hooks: dict[int, tuple[Callable[..., Any], bool]]
+    _forward_hooks: dict[int, tuple[Callable[..., Any], bool, bool]]
+    _backward_pre_hooks: dict[int, Callable[..., Any]]
+    _backward_hooks: dict[int, Callable[..., Any]]
+    _state_dict_pre_hooks: dict[int, Callable[..., Any]]
+    _state_dict_hooks: dict[int, Callable[..., Any]]
+    _load_state_dict_pre_hooks: dict[int, Callable[..., Any]]
+    _load_state_dict_post_hooks: dict[int, Callable[..., Any]]
 
     def __init__(self) -> None:
-        state = {"training": True, "_non_persistent": set()}
-        for registry in ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks"):
+        state: dict[str, Any] = {"training": True, "_non_persistent": set()}
+        for registry in ("_parameters", "_buffers", "_modules", *_HOOKS):
             state[registry] = {}
         self.__dict__.update(state)
 
@@ -69,13 +55,32 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for pre_hook in list(self._forward_pre_hooks.values()):
-            changed = pre_hook(self, args)
-            if changed is not None:
+        if not (self._forward_pre_hooks or self._forward_hooks or self._backward_pre_hooks or self._backward_hooks):
+            return self.forward(*args, **kwargs)
+        return self._call_with_hooks(args, kwargs)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for pre_hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            changed = pre_hook(self, args, kwargs) if with_kwargs else pre_hook(self, args)
+            if changed is not None and with_kwargs:
+                args, kwargs = changed
+            elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            changed = hook(self, args, output)
+        taps = None
+        if self._backward_hooks or self._backward_pre_hooks:
+            taps = BackwardHooks(self, self._backward_pre_hooks.values(), self._backward_hooks.values())
+            args = taps.inputs_of(args)
+        try:
+            output = self.forward(*args, **kwargs)
+        except BaseException:
+            self._run_forward_hooks([hook for hook in self._forward_hooks.values() if hook[2]], args, kwargs, None)
+            raise
+        output = self._run_forward_hooks(list(self._forward_hooks.values()), args, kwargs, output)
+        return output if taps is None else taps.outputs_of(output)
+
+    def _run_forward_hooks(self, hooks: list[Any], args: Any, kwargs: Any, output: Any) -> Any:
+        for hook, with_kwargs, _ in hooks:
+            changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
             output = output if changed is None else changed
         return output
 
@@ -158,19 +163,49 @@ class Module:
 
     add_module = register_module
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """``hook(module, args)`` runs before ``forward`` and may return other arguments."""
-        return self._hook(self._forward_pre_hooks, hook)
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """``hook(module, args)`` runs before ``forward`` and may return other arguments.
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """``hook(module, args, output)`` runs after ``forward`` and may return another output."""
-        return self._hook(self._forward_hooks, hook)
+        ``with_kwargs`` gives it the keyword arguments too, and takes both back; ``prepend`` runs it before others.
+        """
+        return add_hook(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
-    @staticmethod
-    def _hook(hooks: dict[int, Any], hook: Callable[..., Any]) -> RemovableHandle:
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
-        return handle
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """``hook(module, args, output)`` runs after ``forward`` and may return another output.
+
+        ``always_call`` runs it, with None for the output, where ``forward`` raises.
+        """
+        return add_hook(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """``hook(module, grad_output)`` sees the outputs' gradients first, and may return others."""
+        return add_hook(self._backward_pre_hooks, hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """``hook(module, grad_input, grad_output)`` sees the gradients of positional inputs, and may return others."""
+        return add_hook(self._backward_hooks, hook, prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(module, prefix, keep_vars)`` runs before this module's part of a state dict is made."""
+        return add_hook(self._state_dict_pre_hooks, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(module, state_dict, prefix, local_metadata)`` may change the state dict when this module is in it."""
+        return add_hook(self._state_dict_hooks, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`` runs
+        before this module's part of a state dict is looked at, and may change it.
+        """
+        return add_hook(self._load_state_dict_pre_hooks, hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(module, incompatible_keys)`` runs after loading, and may change the lists of keys in place."""
+        return add_hook(self._load_state_dict_post_hooks, hook)
 
     # Traversal
 
@@ -244,14 +279,26 @@ class Module:
             module = found
         return module
 
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Puts a module in the place of a dotted name, whose parent has to exist."""
+        path, _, name = target.rpartition(".")
+        self.get_submodule(path).register_module(name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of a dotted name; raises AttributeError if there is none."""
+        return cast(Parameter, self._get("_parameters", "parameter", target))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name; raises AttributeError if there is none."""
+        return self._get("_buffers", "buffer", target)
+
+    def _get(self, registry: str, kind: str, target: str) -> Tensor:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        parameter = module._parameters.get(name)
-        if parameter is None:
-            raise AttributeError(f"{type(module).__name__} has no parameter {name!r} (in {target!r})")
-        return parameter
+        found: Tensor | None = getattr(module, registry).get(name)
+        if found is None:
+            raise AttributeError(f"{type(module).__name__} has no {kind} {name!r} (in {target!r})")
+        return found
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls ``fn`` on every module below, then on this one."""
@@ -281,7 +328,7 @@ class Module:
             tensor.grad = None if gradient is None else change(gradient.detach())
         return self
 
-    def to(self: M, *args: Any, device: Any = None, dtype: Any = None) -> M:
+    def to(self: M, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> M:
         """Moves parameters and buffers to a device, and floating-point ones to a dtype.
 
         ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)`` (its device and dtype).
@@ -309,6 +356,10 @@ class Module:
     def double(self: M) -> M:
         """Floating-point parameters and buffers to float64."""
         return self.to(wootz.float64)
+
+    def type(self: M, dst_type: Any) -> M:
+        """All parameters and buffers to a dtype, integer ones too."""
+        return self._convert(lambda tensor: tensor.to(dst_type))
 
     def cpu(self: M) -> M:
         """Parameters and buffers to the CPU."""
@@ -346,44 +397,24 @@ class Module:
         inside = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {inside}\n)"
 
-    def _saved(self) -> Iterator[tuple[str, Tensor]]:
-        """Everything a state dict holds, duplicates included, in PyTorch's order."""
-        for path, module in self.named_modules(remove_duplicate=False):
-            kept = {k: v for k, v in module._buffers.items() if k not in module._non_persistent}
-            for name, tensor in [*module._parameters.items(), *kept.items()]:
-                if tensor is not None:
-                    yield f"{path}.{name}" if path else name, tensor
+    def get_extra_state(self) -> Any:
+        """What a subclass saves beside its tensors; with `set_extra_state`, it takes part in state dicts."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def set_extra_state(self, state: Any) -> None:
+        """Takes back what `get_extra_state` gave."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """Parameters and persistent buffers by dotted name, sharing storage with the module's own."""
-        return {prefix + name: tensor if keep_vars else tensor.detach() for name, tensor in self._saved()}
+        return saved_tensors(self, prefix, keep_vars)
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
-        """Copies values into parameters and buffers of the same names.
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copies values into parameters and buffers of the same names, or with ``assign`` puts the tensors there.
 
-        Raises `StateDictError`, before anything is changed, naming every shape that differs and, if ``strict``, every
+        Raises `StateDictError`, before anything is changed, naming every size that differs and, if ``strict``, every
         missing and unexpected key.
         """
-        ours = dict(self._saved())
-        missing = [key for key in ours if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in ours]
-        problems = [_mismatch(key, ours[key], state_dict[key]) for key in ours if key in state_dict]
-        if strict:
-            problems += [f"missing key {key!r}" for key in missing]
-            problems += [f"unexpected key {key!r}" for key in unexpected]
-        if found := [problem for problem in problems if problem]:
-            raise StateDictError(f"the state does not fit {type(self).__name__}:\n  " + "\n  ".join(found))
-        for key, tensor in ours.items():
-            if key in state_dict:
-                tensor.detach().copy_(state_dict[key])
-        return IncompatibleKeys(missing, unexpected)
-
-
-def _mismatch(key: str, ours: Tensor, theirs: Any) -> str | None:
-    if not isinstance(theirs, Tensor):
-        return f"{key!r} is a {type(theirs).__name__}, not a Tensor"
-    if tuple(ours.shape) != tuple(theirs.shape):
-        return f"{key!r} has shape {tuple(theirs.shape)}, the model's is {tuple(ours.shape)}"
-    if theirs.dtype.is_complex and not ours.dtype.is_complex:
-        return f"{key!r} is complex, the model's is not"
-    return None
+        return load_into(self, state_dict, strict, assign)

@@ -7,7 +7,36 @@ from typing import Any
 import wootz
 from wootz._tensor import Tensor
 
-__all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh"]
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -58,3 +87,128 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along ``dim``, without overflow."""
     return wootz.log_softmax(input, dim, dtype)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x, cut off at ``min_val`` and ``max_val``."""
+    if min_val > max_val:
+        raise ValueError(f"min_val {min_val} is over max_val {max_val}")
+    return _put(input, input.clamp(min_val, max_val), inplace)
+
+
+def _put(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
+    return input.copy_(result) if inplace else result
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where over ``threshold``, else ``value``."""
+    return _put(input, wootz.where(input > threshold, input, value), inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """x / 6 + 1/2, cut off at 0 and 1."""
+    return _put(input, (input + 3).clamp(0, 6) / 6, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x times `hardsigmoid` (Howard et al. 2019)."""
+    return _put(input, input * hardsigmoid(input), inplace)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where it is further than ``lambd`` from 0, else 0."""
+    return wootz.where(input.abs() > lambd, input, 0.0)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved by ``lambd`` towards 0, and 0 where nearer than that."""
+    if lambd < 0:
+        raise ValueError(f"lambd is at least 0, not {lambd}")
+    return wootz.where(input.abs() > lambd, input - input.sign() * lambd, 0.0)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return input - wootz.tanh(input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return input / (1 + input.abs())
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, else alpha (exp(x / alpha) - 1) (Barron 2017)."""
+    if alpha == 0:
+        raise ValueError("alpha is not 0")
+    negative = (input.clamp(max=0) / alpha).expm1() * alpha
+    return _put(input, wootz.where(input > 0, input, negative), inplace)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """ELU of such a slope and height that means and variances are kept (Klambauer et al. 2017)."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return _put(input, wootz.elu(input, alpha) * scale, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x tanh(log(1 + exp(x))) (Misra 2020)."""
+    return _put(input, input * wootz.softplus(input).tanh(), inplace)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), without overflow."""
+    return input.clamp(max=0) - (-input.abs()).exp().log1p()
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along ``dim``, times the sigmoid of the second (Dauphin et al. 2017)."""
+    if input.dim() == 0 or input.shape[dim] % 2:
+        raise ValueError(f"glu halves dimension {dim}, which has to be of even size: {tuple(input.shape)}")
+    a, b = input.chunk(2, dim)
+    return a * b.sigmoid()
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, else weight x; ``weight`` is one number or one for each of dimension 1 (He et al. 2015)."""
+    if weight.dim() > 1 or (weight.numel() != 1 and (input.dim() < 2 or input.shape[1] != weight.numel())):
+        raise ValueError(f"{tuple(weight.shape)} weights fit no input of shape {tuple(input.shape)}: one, or shape[1]")
+    slope = weight if weight.numel() == 1 else weight.reshape((-1, *(1,) * (input.dim() - 2)))
+    return wootz.where(input > 0, input, input * slope)
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """x where positive, else a x: a is uniform in [lower, upper) in training, their mean otherwise (Xu et al. 2015)."""
+    if lower > upper:
+        raise ValueError(f"lower {lower} is over upper {upper}")
+    if not training:
+        return _put(input, wootz.leaky_relu(input, (lower + upper) / 2), inplace)
+    slope = wootz.rand_like(input.detach()) * (upper - lower) + lower
+    return _put(input, wootz.where(input >= 0, input, input * slope), inplace)
+
+
+def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """softmax(-x) along ``dim``."""
+    return wootz.softmax(-input, dim, dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
+    """A draw from the categorical distribution of the logits, softened by ``tau`` so that it has a derivative.
+
+    ``hard`` gives one-hot vectors with the soft ones' derivative (Jang et al. 2017; Maddison et al. 2017).
+    """
+    tiny = wootz.finfo(logits.dtype).tiny
+    noise = -(-wootz.rand_like(logits.detach()).clamp(min=tiny).log()).clamp(min=tiny).log()
+    soft = wootz.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    best = soft.argmax(dim, True)
+    one = wootz.zeros_like(soft.detach()).scatter_add(dim, best, wootz.ones_like(best).to(soft.dtype))
+    return one - soft.detach() + soft

@@ -1,4 +1,4 @@
-"""Losses: mean, sum or each."""
+"""Losses of scores against classes."""
 
 from __future__ import annotations
 
@@ -6,47 +6,38 @@ from math import prod
 
 import wootz
 from wootz._tensor import Tensor
+from wootz.nn.functional.activation import logsigmoid
+from wootz.nn.functional.reduction import check_reduction, check_same_shape, reduce_loss
 
-__all__ = ["binary_cross_entropy_with_logits", "check_reduction", "cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
-
-
-_REDUCTIONS = ("mean", "sum", "none")
-
-
-def check_reduction(reduction: str) -> str:
-    """The name of a reduction, checked; raises ValueError."""
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction is one of {', '.join(_REDUCTIONS)}, not {reduction!r}")
-    return reduction
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
-    if check_reduction(reduction) == "none":
-        return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """-target log(x) - (1 - target) log(1 - x) for probabilities x, logarithms at least -100; of equal shapes."""
+    check_same_shape(input, target)
+    low, high = input.detach().amin() if input.numel() else 0.0, input.detach().amax() if input.numel() else 0.0
+    if not (low >= 0 and high <= 1):
+        raise ValueError("input is probabilities, in [0, 1]: for scores use binary_cross_entropy_with_logits")
+    loss = -target * input.log().clamp(min=-100) - (1 - target) * (1 - input).log().clamp(min=-100)
+    return reduce_loss(loss if weight is None else loss * weight, reduction)
 
 
-def _same_shape(input: Tensor, target: Tensor) -> None:
-    if input.shape != target.shape:
-        raise ValueError(f"input and target differ in shape: {tuple(input.shape)} and {tuple(target.shape)}")
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """-target log(sigmoid(x)) - (1 - target) log(1 - sigmoid(x)), of equal shapes, without overflow.
 
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)^2, of equal shapes."""
-    _same_shape(input, target)
-    return _reduce((input - target).square(), reduction)
-
-
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|input - target|, of equal shapes."""
-    _same_shape(input, target)
-    return _reduce((input - target).abs(), reduction)
-
-
-def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """-target log(sigmoid(x)) - (1 - target) log(1 - sigmoid(x)), of equal shapes, without overflow."""
-    _same_shape(input, target)
-    return _reduce(input.clamp(min=0) - input * target + (-input.abs()).exp().log1p(), reduction)
+    ``weight`` weighs elements, ``pos_weight`` the first term; both broadcast.
+    """
+    check_same_shape(input, target)
+    if pos_weight is None:
+        loss = input.clamp(min=0) - input * target + (-input.abs()).exp().log1p()
+    else:
+        loss = (1 - target) * input - (1 + (pos_weight - 1) * target) * logsigmoid(input)
+    return reduce_loss(loss if weight is None else loss * weight, reduction)
 
 
 def cross_entropy(
@@ -57,20 +48,36 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy of logits [N, C] (or [C]) against class indices [N] (or a scalar).
+    """Cross-entropy of logits [N, C, *] (or [C]) against class indices [N, *] (or a scalar), or against probabilities.
 
-    ``weight`` [C] weighs classes; a mean is over the weights of the labels that count. With smoothing s the target
-    distribution is (1 - s) onehot + s / C (Szegedy et al. 2016). Raises ValueError for shapes that do not match.
+    ``weight`` [C] weighs classes; a mean is over the weights of the labels that count, of probabilities over N. With
+    smoothing s the target distribution is (1 - s) onehot + s / C (Szegedy et al. 2016). Raises ValueError for shapes
+    that do not match.
     """
     check_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is in [0, 1], not {label_smoothing}")
+    if target.shape == input.shape and target.dtype.is_floating_point:
+        return _against_probabilities(input, target, weight, reduction, label_smoothing)
     logits, labels = _class_rows(input, target)
     if weight is not None:
         losses, weights = _weighted_rows(wootz.log_softmax(logits, -1), labels, weight, ignore_index, label_smoothing)
         return _finish(losses, weights.sum(), reduction, target)
     losses = wootz.cross_entropy_rows(logits, labels, ignore_index, label_smoothing)
     return _finish(losses, wootz.count_valid(labels, ignore_index), reduction, target)
+
+
+def _against_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+) -> Tensor:
+    dim = min(1, input.dim() - 1)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / input.shape[dim]
+    log_p = wootz.log_softmax(input, dim)
+    if weight is not None:
+        log_p = log_p * weight.reshape((-1, *(1,) * max(0, input.dim() - 2)))
+    loss = -(log_p * target).sum(dim)
+    return loss.sum() / max(1, loss.numel()) if reduction == "mean" else reduce_loss(loss, reduction)
 
 
 def nll_loss(
