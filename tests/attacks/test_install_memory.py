@@ -178,6 +178,14 @@ def test_a_kit_ages(stall: Stall, client: Client, airgapped: Client, tmp_path: P
         reference_time(NOW + timedelta(days=1), timedelta(0), NOW)
 
 
+def test_no_patience_reaches_below_the_floor(stall: Stall, client: Client, airgapped: Client, tmp_path: Path) -> None:
+    """A client that was made after the kit ran out refuses it, however old a kit its user would take."""
+    kit = make_kit(stall, client, tmp_path / "kit")
+    later = replace(airgapped.later(days=20), anchor=Anchor(stall.nightly.root, 0, NOW + timedelta(days=10)))
+    with pytest.raises(StaleIndexError, match="older than the floor"):
+        read_kit(later, kit, max_age=timedelta(days=30))
+
+
 def test_a_kit_of_an_older_night_after_a_newer_one(
     stall: Stall, client: Client, airgapped: Client, tmp_path: Path
 ) -> None:

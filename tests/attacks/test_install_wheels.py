@@ -406,6 +406,12 @@ def test_two_dist_info_folders(tmp_path: Path) -> None:
     refused(write(tmp_path, files(**{"other-1.0.dist-info/METADATA": b"Name: other\n"})), "exactly one")
 
 
+def test_a_dist_info_folder_of_another_release(tmp_path: Path) -> None:
+    path = write(tmp_path, files())
+    renamed = path.rename(path.with_name("demo-2.0-py3-none-any.whl"))
+    refused(renamed, "dist-info folder is of another release")
+
+
 def test_metadata_of_another_project(tmp_path: Path) -> None:
     other = {f"{INFO}/METADATA": b"Metadata-Version: 2.4\nName: other\nVersion: 1.0\n"}
     refused(write(tmp_path, files(**other)), "another release")
