@@ -116,11 +116,12 @@ def _sha256(path: Path) -> bytes:
 def report(title: str, times: Times, per: int) -> dict[str, dict[str, float]]:
     """Print milliseconds, each with its ratio to the second contestant (the reference)."""
     reference = min(list(times.values())[1])
-    print(f"\n{title}\n{'':30} {'best ms':>9} {'median ms':>10} {'ratio of best':>14}")
+    print(f"\n{title}\n{'':30} {'best ms':>9} {'median ms':>10} {'ratio of best':>14} {'a second':>9}")
     rows = {}
     for name, seconds in times.items():
         best, median = min(seconds), statistics.median(seconds)
-        print(f"{name:30} {best / per * 1e3:9.2f} {median / per * 1e3:10.2f} {best / reference:14.2f}")
+        print(f"{name:30} {best / per * 1e3:9.2f} {median / per * 1e3:10.2f} {best / reference:14.2f}"
+              f" {per / best:9.1f}")  # fmt: skip
         rows[name] = {"best_ms": best / per * 1e3, "median_ms": median / per * 1e3, "ratio": best / reference}
     return rows
 

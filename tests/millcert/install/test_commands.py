@@ -73,7 +73,11 @@ def test_a_kit_is_made_checked_and_installed_without_a_network(
     stall: Stall, site: str, options: list[str], tmp_path: Path
 ) -> None:
     kit = tmp_path / "wootz.kit"
-    run("kit", "create", "wootz", "--index", INDEX, "--index-url", site, "--out", str(kit), *options)
+    create = ("kit", "create", "wootz", "--index", INDEX, "--index-url", site, "--out", str(kit), *options)
+    assert "not a version" in run(*create, "--version", "newest", code=2).stderr
+    made = json.loads(run(*create, "--json").stdout)
+    assert (made["kit"], made["version"]) == (str(kit), FIRST)
+    assert made["bytes"] > 1000
     elsewhere = [*options[:-1], str(tmp_path / "elsewhere")]
     checked = json.loads(run("kit", "verify", str(kit), "--json", *elsewhere).stdout)
     assert [wheel["file"].split("-")[0] for wheel in checked["chain"]["wheels"]] == ["wootz", "anvil"]

@@ -17,6 +17,8 @@ from millcert.cli.console import emit_json, json_option, messages, results
 from millcert.errors import UsageError
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
     from millcert.attest.verify import Verifier
     from millcert.install.anchor import Anchor
     from millcert.install.environment import Environment
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "anchor_of", "commands", "duration", "environment_of", "http_source", "index_url_option", "open_state",
-    "print_chain", "silent", "trust_options", "verifier_of",
+    "print_chain", "silent", "trust_options", "verifier_of", "version_of",
 ]  # fmt: skip
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -102,18 +104,12 @@ def install_command(
       millcert install wootz --nightly --variant cpu --cooldown 3d --dry-run
       millcert install wootz --nightly --index-url https://nightly.example --root root.json --policy policy.toml
     """
-    from packaging.version import InvalidVersion, Version
-
     from millcert.cli.progress import FetchProgress
     from millcert.install.gpu import choose_variant, read_driver
     from millcert.install.installer import Installer, Request, open_index
     from millcert.names import normalize
 
-    name = normalize(project)
-    try:
-        wanted = Version(version) if version else None
-    except InvalidVersion as error:
-        raise UsageError("not a version", found=version) from error
+    name, wanted = normalize(project), version_of(version)
     anchor = anchor_of(root_path)
     verifier, policy = verifier_of(policy_path, builders, trusted_root, trust_config)
     environment, state, now = environment_of(python), open_state(state_path), datetime.now(UTC)
@@ -240,6 +236,16 @@ def environment_of(python: Path | None) -> Environment:
     from millcert.install.environment import read_environment
 
     return read_environment(python or Path(sys.executable))
+
+
+def version_of(text: str | None) -> Version | None:
+    """The version that was asked for, if any."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(text) if text else None
+    except InvalidVersion as error:
+        raise UsageError("not a version", found=text) from error
 
 
 def silent(filename: str, received: int, size: int) -> None:

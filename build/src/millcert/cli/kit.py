@@ -21,8 +21,8 @@ from millcert.cli.install import (
     silent,
     trust_options,
     verifier_of,
+    version_of,
 )
-from millcert.errors import UsageError
 
 if TYPE_CHECKING:
     from millcert.install.installer import Installer, Request
@@ -58,14 +58,20 @@ def kit_group() -> None:
 @click.option("--out", required=True, type=_FILE, metavar="FILE", help="Where the kit goes.")
 @_python
 @trust_options
+@json_option
 def create_command(
     project: str, index_url: str | None, where: str, version: str | None, out: Path, python: Path | None,
     root_path: Path | None, policy_path: Path | None, builders: int | None, trusted_root: Path | None,
-    trust_config: Path | None, state_path: Path | None,
+    trust_config: Path | None, state_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Verify PROJECT from a signed index and write everything that was read into one file."""
-    from packaging.version import Version
+    """Verify PROJECT from a signed index and write everything that was read into one file.
 
+    \b
+    Examples:
+      millcert kit create wootz --index nightly/cu129 --out wootz.kit
+      millcert kit verify wootz.kit --max-age 30d       on the cluster, weeks later
+      millcert kit install wootz.kit --max-age 30d
+    """
     from millcert.cli.progress import FetchProgress
     from millcert.install.installer import Installer, Request, open_index
     from millcert.install.kit import Recorder, write_kit
@@ -76,7 +82,7 @@ def create_command(
     recorder = Recorder(http_source(index_url), state.store)
     with state.store.temporary() as fresh:  # kept metadata would not be read from the index, and so not recorded
         index = open_index(recorder, anchor_of(root_path), state, now, fresh=fresh)
-        request = Request(normalize(project), where, Version(version) if version else None)
+        request = Request(normalize(project), where, version_of(version))
         with FetchProgress() as progress:
             installer = Installer(index, verifier, policy, state, environment_of(python), now, progress)
             with installer.prepare(request) as prepared:
@@ -90,6 +96,9 @@ def create_command(
             temporary.replace(out)
         finally:
             temporary.unlink(missing_ok=True)
+    if as_json:
+        emit_json({"kit": str(out), "version": found, "files": len(recorder.paths), "bytes": size})
+        return
     results().print(f"{out}: {request.project} {found}, {len(recorder.paths)} files, {size / 1e6:.1f} MB", markup=False)
 
 
@@ -138,8 +147,6 @@ def _open(
     policy_path: Path | None, builders: int | None, trusted_root: Path | None, trust_config: Path | None,
     state_path: Path | None,
 ) -> tuple[Installer, Request]:  # fmt: skip
-    from packaging.version import InvalidVersion, Version
-
     from millcert.install.installer import Installer, Request, open_index
     from millcert.install.kit import open_kit, reference_time
     from millcert.names import normalize
@@ -149,10 +156,7 @@ def _open(
     kit = open_kit(kit_path, state.store)
     judged = reference_time(as_of or now, max_age, now)
     index = open_index(kit.source, anchor_of(root_path), state, now, expiry=judged)
-    try:
-        request = Request(normalize(kit.project), kit.index, Version(kit.version))
-    except InvalidVersion as error:
-        raise UsageError("the kit names no version", found=kit.version) from error
+    request = Request(normalize(kit.project), kit.index, version_of(kit.version))
     return Installer(index, verifier, policy, state, environment_of(python), now, silent), request
 
 
