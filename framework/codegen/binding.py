@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cpp import value_type
 from table import Op, Param
 
@@ -98,8 +100,8 @@ def _signature_line(op: Op) -> str:
     return " ".join([op.name, kind, *(f"{'*' * p.keyword_only}{p.name}" for p in op.params)])
 
 
-def bindings_inc(ops: list[Op]) -> str:
-    """The wrapper functions, the table of module functions, and the names of those that are public."""
+def bindings_inc(ops: list[Op], table: str) -> str:
+    """The wrapper functions, the table of module functions, the public names, and the op table itself."""
     out = _NOTE
     for op in ops:
         out += _function(op)
@@ -117,7 +119,9 @@ def bindings_inc(ops: list[Op]) -> str:
         '    {"op_signatures", op_signatures, METH_NOARGS, "A line an op: name, kind, parameters (* keyword-only)."},\n'
     )
     exports = " ".join(sorted(name for op in ops for name in op.exports))
-    return out + f'    {{nullptr, nullptr, 0, nullptr}}}};\nconst char* const generated_exports = "{exports}";\n'
+    lines = "\n".join(f"    {json.dumps(line)}" for line in table.splitlines())
+    out += f"    {{nullptr, nullptr, 0, nullptr}}}};\nconst char* const generated_table =\n{lines};\n"
+    return out + f'const char* const generated_exports = "{exports}";\n'
 
 
 def methods_inc(ops: list[Op]) -> str:

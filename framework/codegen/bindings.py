@@ -26,7 +26,7 @@ def generate(folder: Path) -> dict[str, str]:
         "forward.h": forward_h(ops),
         "kernels.inc": kernels_inc(ops),
         "autograd.inc": autograd_inc(ops),
-        "bindings.inc": bindings_inc(ops),
+        "bindings.inc": bindings_inc(ops, table_json(ops)),
         "methods.inc": methods_inc(ops),
         "_core.pyi": core_pyi(ops, folder / "codegen" / "core.pyi"),
         "table.json": table_json(ops),

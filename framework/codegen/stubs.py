@@ -61,7 +61,7 @@ def core_pyi(ops: list[Op], template: Path) -> str:
             if op.method and op.tensors:
                 methods += f"    def {name}{_signature(op, True)}\n"
     functions += f"__all__ = {sorted(name for op in ops for name in op.exports)}\n"
-    text = "# ruff: noqa: E501, RUF022\n# fmt: off\n" + template.read_text("utf-8")
+    text = "# ruff: noqa: RUF022\n# fmt: off\n" + template.read_text("utf-8")
     return text.replace("    # <methods>\n", methods).replace("# <functions>\n", functions)
 
 
@@ -81,6 +81,7 @@ def table_json(ops: list[Op]) -> str:
             "view": op.view,
             "tolerance": op.tolerance,
             "method": op.method and bool(op.tensors),
+            "public": op.public,
         }
         for op in ops
     ]

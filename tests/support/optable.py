@@ -16,7 +16,7 @@ import numpy as np
 import wootz
 from wootz import _core
 
-__all__ = ["Sample", "rows", "samples", "to_arrays"]
+__all__ = ["REFERENCES", "Sample", "rows", "samples", "to_arrays"]
 
 FRAMEWORK = Path(__file__).resolve().parents[2] / "framework"
 
@@ -97,7 +97,7 @@ class Sample:
 
     def reference(self) -> Callable[..., Any]:
         """The row's reference, over arrays."""
-        return eval(self.row["reference"], _REFERENCES)  # type: ignore[no-any-return]  # the table is our own
+        return eval(self.row["reference"], REFERENCES)  # type: ignore[no-any-return]  # the table is our own
 
 
 def samples() -> Iterator[Sample]:
@@ -180,7 +180,7 @@ def _sum_to(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return x.sum(tuple(d for d, n in enumerate(size) if n == 1 and x.shape[d] != 1), keepdims=True)
 
 
-_REFERENCES: dict[str, Any] = {
+REFERENCES: dict[str, Any] = {
     "np": np, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to,
     "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter, "squeeze": _squeeze, "flatten": _flatten, "unfold": _unfold,

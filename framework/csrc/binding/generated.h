@@ -5,5 +5,6 @@
 
 namespace wootz::binding {
 extern PyMethodDef generated_functions[];
+extern const char* const generated_table;    // the rows, as JSON
 extern const char* const generated_exports;  // the public ones' names, separated by spaces
 }

@@ -19,7 +19,8 @@ int add_type(PyObject* module, const char* name, PyTypeObject* type) {
 int add_exports(PyObject* module) {
   Object names(PyUnicode_FromString(generated_exports));
   Object list(names ? PyUnicode_Split(names.get(), nullptr, -1) : nullptr);
-  return list ? PyModule_AddObjectRef(module, "__all__", list.get()) : -1;
+  if (!list || PyModule_AddObjectRef(module, "__all__", list.get()) < 0) return -1;
+  return PyModule_AddStringConstant(module, "_table", generated_table);
 }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "wootz._core", "Tensors, the tape and its engine.", -1, nullptr,

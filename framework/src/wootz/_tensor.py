@@ -6,16 +6,19 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from wootz import _core, _interop, _override
+from wootz import _core, _interop, _override, ops
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
 from wootz.device import Device
 from wootz.dtypes import float32, float64, int32, int64, uint8
+from wootz.errors import DTypeError, ShapeError
 from wootz.ops import composite
+from wootz.ops.database import ROWS
 
 __all__ = ["Tensor"]
 
@@ -287,12 +290,35 @@ _METHODS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # The op may keep its operand for the derivative, and the operand is about to change.
+        operand = self.clone() if self.requires_grad and _core.is_grad_enabled() else self
+        result = function(operand, *args, **kwargs)
+        if result.dtype.is_floating_point and not self.dtype.is_floating_point:
+            raise DTypeError(
+                f"result type {result.dtype.name} can't be cast to the desired output type {self.dtype.name}"
+            )
+        if result.shape != self.shape:
+            raise ShapeError(f"{name}: the result has shape {result.shape}, which does not fit into {self.shape}")
+        return self.copy_(result)
+
+    method.__name__, method.__doc__ = name, f"In-place {function.__name__}."
+    return method
+
+
 def _join() -> None:
+    """Makes a method of each of `_METHODS`, and of each function of a family whose first parameter is ``self``."""
     for name, method in _METHODS.items():
         setattr(Tensor, name, method)
-    for name in composite.__all__:
-        if name not in ("broadcast_tensors", "hstack", "tensordot", "vstack"):
-            setattr(Tensor, name, getattr(composite, name))
+    for family in ops.FAMILIES:
+        for name in family.__all__:
+            function = getattr(family, name)
+            if isinstance(function, FunctionType) and function.__code__.co_varnames[:1] == ("self",):
+                setattr(Tensor, name, function)
+    for row in ROWS.values():
+        if row.inplace:
+            setattr(Tensor, row.name + "_", _in_place(row.name + "_", row.function))
 
 
 _join()

@@ -7,12 +7,26 @@ from typing import TYPE_CHECKING
 
 from wootz import _core
 from wootz._core import *
-from wootz.ops import composite, creation, random
+from wootz.ops import (
+    composite,
+    creation,
+    cumulative,
+    elementwise,
+    indexing,
+    random,
+    sorting,
+)  # fmt: skip
 from wootz.ops.composite import *
 from wootz.ops.creation import *
+from wootz.ops.cumulative import *
+from wootz.ops.elementwise import *
+from wootz.ops.indexing import *
 from wootz.ops.random import *
+from wootz.ops.sorting import *
 
-FAMILIES = (composite, creation, random)
+FAMILIES = (
+    composite, creation, cumulative, elementwise, indexing, random, sorting,
+)  # fmt: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     __all__ = sorted({name for module in (_core, *FAMILIES) for name in module.__all__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor
@@ -14,6 +15,14 @@ __all__ = [
     "isclose", "max", "min", "mm", "movedim", "mv", "norm", "outer", "repeat", "split", "std", "t", "tensordot",
     "unbind", "vstack",
 ]  # fmt: skip
+
+
+class Indexed(NamedTuple):
+    """Values, and where they were found along a dimension."""
+
+    values: Tensor
+    indices: Tensor
+
 
 Dim = builtins.int | Sequence[builtins.int] | None
 
@@ -57,17 +66,17 @@ def _extremum(name: str, self: Tensor, dim: Dim | Tensor, keepdim: bool) -> Tens
         raise TypeError(f"{name}() takes one dim; a{name} takes several")
     where = (_core.argmax if name == "max" else _core.argmin)(self, dim, True)
     if self.dim() == 0:
-        return self, where.reshape(())
+        return Indexed(self, where.reshape(()))
     values = _core.gather(self, dim, where)
-    return (values, where) if keepdim else (values.squeeze(dim), where.squeeze(dim))
+    return Indexed(values, where) if keepdim else Indexed(values.squeeze(dim), where.squeeze(dim))
 
 
-def max(self: Tensor, dim: Dim | Tensor = None, keepdim: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+def max(self: Tensor, dim: Dim | Tensor = None, keepdim: bool = False) -> Any:
     """The largest element; (values, indices) along ``dim``; or element by element with another tensor."""
     return _extremum("max", self, dim, keepdim)
 
 
-def min(self: Tensor, dim: Dim | Tensor = None, keepdim: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+def min(self: Tensor, dim: Dim | Tensor = None, keepdim: bool = False) -> Any:
     """The smallest element; (values, indices) along ``dim``; or element by element with another tensor."""
     return _extremum("min", self, dim, keepdim)
 
@@ -113,10 +122,10 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
     return self.unsqueeze(1) * vec2
 
 
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2)."""
+def addmm(self: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * self + alpha * (mat1 @ mat2)."""
     product = mm(mat1, mat2)
-    return _core.add(input if beta == 1 else input * beta, product, alpha=alpha)
+    return _core.add(self if beta == 1 else self * beta, product, alpha=alpha)
 
 
 def tensordot(a: Tensor, b: Tensor, dims: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:

@@ -1,4 +1,4 @@
-"""Help for tests: comparing tensors, and making them."""
+"""Comparing tensors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import wootz
 from wootz._tensor import Tensor
 
-__all__ = ["assert_close", "make_tensor"]
+__all__ = ["assert_close"]
 
 # (rtol, atol) by dtype: PyTorch's.
 _TOLERANCES = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5), "float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5)}
@@ -80,29 +79,3 @@ def _compare(actual: Any, expected: Any, where: str, options: tuple[Any, ...], m
         f"{msg}{len(bad)} of {x.size} elements differ{where} (rtol={rtol}, atol={atol}); "
         f"first at {worst}: {x[worst]!r}, expected {y[worst]!r}"
     )
-
-
-def make_tensor(
-    *shape: int | Sequence[int],
-    dtype: Any = None,
-    low: float | None = None,
-    high: float | None = None,
-    requires_grad: bool = False,
-    noncontiguous: bool = False,
-    seed: int | None = None,
-) -> Tensor:
-    """A tensor of random values in [low, high): by default [-9, 9] for numbers, 0 and 1 for bools.
-
-    ``noncontiguous`` takes every second element of a larger one; ``seed`` makes it the same every time.
-    """
-    size: tuple[int, ...] = tuple(n for part in shape for n in ((part,) if isinstance(part, int) else part))
-    kind = dtype or wootz.get_default_dtype()
-    array_type = wootz.zeros((), dtype=kind).numpy().dtype
-    rng = np.random.default_rng(seed)
-    least = low if low is not None else 0 if array_type.kind in "bu" else -9
-    most = high if high is not None else 2 if array_type.kind == "b" else 10 if array_type.kind in "iu" else 9
-    full = (*size[:-1], size[-1] * 2) if noncontiguous and size else size
-    values = rng.uniform(least, most, full) if array_type.kind == "f" else rng.integers(int(least), int(most), full)
-    out = wootz.from_numpy(np.asarray(values).astype(array_type))
-    out = out[..., ::2] if noncontiguous and size else out
-    return out.requires_grad_(requires_grad)

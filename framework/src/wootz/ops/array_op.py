@@ -1,0 +1,140 @@
+"""Ops that are one function over an array module, with a derivative rule beside it.
+
+    @array_op(lambda g, out, x, dim: g.flip(dim).cumsum(dim).flip(dim))
+    def _cumsum(xp, x, dim):
+        return xp.cumsum(x, axis=dim)
+
+The function computes with arrays of ``xp`` (NumPy on the CPU) and knows nothing of tensors or of the tape. The rules,
+one for each tensor argument (None: no gradient flows to it), take the gradient of the output, the output, and the
+arguments, as tensors. They are made of ops themselves, so that higher derivatives need nothing further; the engine sums
+what was broadcast. An op with several outputs gets tuples of gradients and outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wootz import _core
+from wootz._core import Tensor, is_grad_enabled
+from wootz.backend.arrays import arrays_of
+from wootz.errors import DeviceError, DTypeError, GradientError
+
+__all__: list[str] = []
+
+Rule = Callable[..., Tensor | None]
+
+
+class ArrayOp:
+    """A forward function over ``xp`` and its rules, called with tensors."""
+
+    def __init__(self, forward: Callable[..., Any], rules: Sequence[Rule | None]) -> None:
+        self.name, self._forward, self._rules = forward.__name__.strip("_"), forward, rules
+
+    def __call__(self, *args: Any, **parameters: Any) -> Tensor:
+        """Computes, and records where a gradient can flow. Tensors may only be among the positional arguments."""
+        return self.many(*args, **parameters)[0]
+
+    def many(self, *args: Any, **parameters: Any) -> tuple[Tensor, ...]:
+        """All outputs of a function that returns a tuple."""
+        places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        arrays = arrays_of(self.name, self._device(args, places))
+        given = [arrays.to_array(a) if isinstance(a, Tensor) else a for a in args]
+        found = self._forward(arrays.xp, *given, **parameters)
+        several = isinstance(found, tuple)
+        outputs = tuple(arrays.to_tensor(a) for a in (found if several else (found,)))
+        if self._rules and is_grad_enabled() and any(args[i].requires_grad for i in places):
+            self._record(outputs, several, args, parameters, places)
+        return outputs
+
+    def _device(self, args: Sequence[Any], places: Sequence[int]) -> str:
+        kinds = {args[i]._device for i in places}
+        if len(kinds) > 1:
+            raise DeviceError(f"{self.name}: expected all tensors on one device, found {sorted(kinds)}")
+        return str(next(iter(kinds))[0])
+
+    def _record(
+        self, outputs: tuple[Tensor, ...], several: bool, args: Sequence[Any], parameters: dict[str, Any],
+        places: Sequence[int],
+    ) -> None:  # fmt: skip
+        smooth = [i for i, t in enumerate(outputs) if t.dtype.is_floating_point or t.dtype.is_complex]
+        # Not the outputs themselves: they own the tape's node, which owns this function.
+        values = tuple(t.detach() for t in outputs)
+        versions = [args[i]._version for i in places]
+
+        def backward(*grads: Tensor | None) -> tuple[Tensor | None, ...]:
+            self._check_versions(args, places, versions)
+            full = {i: zeros(values[i]) if g is None else g for i, g in zip(smooth, grads, strict=True)}
+            g = tuple(full.get(i) for i in range(len(values)))
+            # When the derivative is to be derived again, outputs are needed with their history.
+            out = self.many(*args, **parameters) if is_grad_enabled() else values
+            given = (g, out) if several else (g[0], out[0])
+            return tuple(
+                rule(*given, *args, **parameters) if rule and args[i].requires_grad else None
+                for rule, i in zip(self._rules, places, strict=True)
+            )
+
+        if smooth:
+            _core.record(self.name, backward, [args[i] for i in places], [outputs[i] for i in smooth])
+
+    def _check_versions(self, args: Sequence[Any], places: Sequence[int], versions: Sequence[int]) -> None:
+        for i, version in zip(places, versions, strict=True):
+            if args[i]._version != version:
+                raise GradientError(
+                    "one of the values needed for gradient computation was modified by an in-place operation: "
+                    f"{self.name} saved a tensor of shape {args[i].shape} at version {version}, and it is now at "
+                    f"{args[i]._version}"
+                )
+
+
+def array_op(*rules: Rule | None) -> Callable[[Callable[..., Any]], ArrayOp]:
+    """Makes a function over ``xp`` an op of tensors; without rules it has no derivative."""
+
+    def make(forward: Callable[..., Any]) -> ArrayOp:
+        return ArrayOp(forward, rules)
+
+    return make
+
+
+def zeros(near: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """Zeros in near's dtype, where it is, and in its shape unless one is given."""
+    made = _core.full(near.shape if shape is None else shape, 0, near.dtype)
+    return made if near.device.type == "cpu" else made.to(near.device)
+
+
+def floating(x: Tensor) -> Tensor:
+    """x as it is if its numbers have fractions, else in the default dtype."""
+    return x if x.dtype.is_floating_point or x.dtype.is_complex else _core.cast(x, _core.get_default_dtype())
+
+
+def promoted(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Two operands, of which one may be a Python number, as tensors of the dtype that arithmetic on them has."""
+    kind = _core.result_type(a, b)
+    near = a if isinstance(a, Tensor) else b
+    made = (x if isinstance(x, Tensor) else _core.full((), x, kind).to(near.device) for x in (a, b))
+    first, second = (x if x.dtype == kind else _core.cast(x, kind) for x in made)
+    return first, second
+
+
+def need_floating(op: str, *tensors: Tensor) -> None:
+    """Raises `DTypeError` unless every tensor holds real or complex floating-point numbers, all of one dtype."""
+    for t in tensors:
+        if not (t.dtype.is_floating_point or t.dtype.is_complex):
+            raise DTypeError(f"{op}: expected a floating point or complex tensor, got {t.dtype.name}; use .to(dtype)")
+        if t.dtype != tensors[0].dtype:
+            raise DTypeError(f"{op}: expected tensors of one dtype, got {tensors[0].dtype.name} and {t.dtype.name}")
+
+
+def need_integers(op: str, *tensors: Tensor) -> None:
+    """Raises `DTypeError` unless every tensor holds integers."""
+    for t in tensors:
+        if t.dtype.is_floating_point or t.dtype.is_complex or t.dtype == _core.bool:
+            raise DTypeError(f"{op}: expected an integer tensor, got {t.dtype.name}")
+
+
+def wrapped(op: str, dim: int, dims: int) -> int:
+    """A dimension counted from the front. Raises IndexError for one that is not there; 0-d tensors have dimension 0."""
+    most = max(dims, 1)
+    if not -most <= dim < most:
+        raise IndexError(f"{op}: dimension out of range (expected to be in [{-most}, {most - 1}], but got {dim})")
+    return dim % most
