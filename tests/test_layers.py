@@ -33,7 +33,7 @@ LAYERS = {
         {"_core"},
         {"dtypes", "device"},  # objects that the core makes
         {"backend"},
-        {"_interop", "_override", "_repr", "_tensor", "autograd", "func", "ops", "random"},
+        {"_interop", "_override", "_repr", "_tensor", "autograd", "fft", "func", "linalg", "ops", "random", "special"},
         {"nn", "optim", "data", "serialize", "testing", "cuda", "utils"},
     ],
 }

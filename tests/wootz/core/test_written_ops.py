@@ -185,6 +185,6 @@ def compare(mine: Any, theirs: Any, op: Op) -> None:
         found = mine.detach().numpy()
         expected = theirs.detach().resolve_conj().numpy()
         assert found.shape == expected.shape
-        np.testing.assert_allclose(found, expected, rtol=max(op.tolerance, 1e-7), atol=max(op.tolerance, 1e-10))
+        np.testing.assert_allclose(found, expected, rtol=max(op.tolerance, 1e-11), atol=max(op.tolerance, 1e-12))
     else:
         assert mine == theirs

@@ -14,7 +14,9 @@ from wootz.ops import (
     elementwise,
     indexing,
     random,
+    shaping,
     sorting,
+    special,
 )  # fmt: skip
 from wootz.ops.composite import *
 from wootz.ops.creation import *
@@ -22,10 +24,12 @@ from wootz.ops.cumulative import *
 from wootz.ops.elementwise import *
 from wootz.ops.indexing import *
 from wootz.ops.random import *
+from wootz.ops.shaping import *
 from wootz.ops.sorting import *
+from wootz.ops.special import *
 
 FAMILIES = (
-    composite, creation, cumulative, elementwise, indexing, random, sorting,
+    composite, creation, cumulative, elementwise, indexing, random, shaping, sorting, special,
 )  # fmt: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wootz import _core
-from wootz._core import Tensor, is_grad_enabled
+from wootz._core import Node, Tensor, is_grad_enabled
 from wootz.backend.arrays import arrays_of
 from wootz.errors import DeviceError, DTypeError, GradientError
 
@@ -38,14 +38,40 @@ class ArrayOp:
     def many(self, *args: Any, **parameters: Any) -> tuple[Tensor, ...]:
         """All outputs of a function that returns a tuple."""
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        if any(_core.vmap_level(args[i]) for i in places):
+            outputs, several = self._each_example(args, parameters)
+        else:
+            outputs, several = self._compute(args, parameters, places)
+        if self._rules and is_grad_enabled() and any(args[i].requires_grad for i in places):
+            self._record(outputs, several, args, parameters, places)
+        return outputs
+
+    def _compute(
+        self, args: Sequence[Any], parameters: dict[str, Any], places: Sequence[int]
+    ) -> tuple[tuple[Tensor, ...], bool]:
         arrays = arrays_of(self.name, self._device(args, places))
         given = [arrays.to_array(a) if isinstance(a, Tensor) else a for a in args]
         found = self._forward(arrays.xp, *given, **parameters)
         several = isinstance(found, tuple)
-        outputs = tuple(arrays.to_tensor(a) for a in (found if several else (found,)))
-        if self._rules and is_grad_enabled() and any(args[i].requires_grad for i in places):
-            self._record(outputs, several, args, parameters, places)
-        return outputs
+        return tuple(arrays.to_tensor(a) for a in (found if several else (found,))), several
+
+    def _each_example(self, args: Sequence[Any], parameters: dict[str, Any]) -> tuple[tuple[Tensor, ...], bool]:
+        """Inside vmap: the function once an example of the innermost level, without history of their own."""
+        level = max(_core.vmap_level(a) for a in args)
+        batched = [_core.vmap_physical(a) if _core.vmap_level(a) == level else None for a in args]
+        size = next(p.shape[0] for p in batched if p is not None)
+        if size == 0:
+            raise ValueError(f"vmap: {self.name} runs once an example, and there is none")
+        before = _core.set_grad_enabled(False)
+        try:
+            examples = []
+            for i in range(size):
+                given = [a if p is None else p.select(0, i) for a, p in zip(args, batched, strict=True)]
+                examples.append(self.many(*given, **parameters))
+        finally:
+            _core.set_grad_enabled(before)
+        joined = (_core.stack(list(parts), 0) for parts in zip(*examples, strict=True))
+        return tuple(_core.vmap_batch(t, level, size) for t in joined), len(examples[0]) > 1
 
     def _device(self, args: Sequence[Any], places: Sequence[int]) -> str:
         kinds = {args[i]._device for i in places}
@@ -62,12 +88,13 @@ class ArrayOp:
         values = tuple(t.detach() for t in outputs)
         versions = [args[i]._version for i in places]
 
-        def backward(*grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        def backward(node: Node, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             self._check_versions(args, places, versions)
             full = {i: zeros(values[i]) if g is None else g for i, g in zip(smooth, grads, strict=True)}
-            g = tuple(full.get(i) for i in range(len(values)))
-            # When the derivative is to be derived again, outputs are needed with their history.
-            out = self.many(*args, **parameters) if is_grad_enabled() else values
+            g, out = tuple(full.get(i) for i in range(len(values))), list(values)
+            if is_grad_enabled():  # the derivative may be derived again: outputs are needed with their history
+                for slot, i in enumerate(smooth):
+                    out[i] = _core.attach(values[i], node, slot)
             given = (g, out) if several else (g[0], out[0])
             return tuple(
                 rule(*given, *args, **parameters) if rule and args[i].requires_grad else None

@@ -1,0 +1,150 @@
+"""Special functions: gamma and its relatives, error functions, Bessel's I0. No SciPy at run time (see `series`)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from wootz import _core
+from wootz._core import Tensor
+from wootz.ops.array_op import array_op, floating, promoted
+from wootz.ops.database import op
+from wootz.ops.series import digamma_of, erfc_of, erfinv_of, i0e_of, i1e_of, lgamma_of, zeta_of
+
+__all__ = ["digamma", "erfc", "erfinv", "i0", "lgamma", "logit", "mvlgamma", "polygamma", "sinc", "xlogy"]
+
+Other = Tensor | float
+
+
+def _digamma_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
+    return g * polygamma(1, x)
+
+
+@array_op(_digamma_rule)
+def _digamma(xp: Any, x: Any) -> Any:
+    return digamma_of(xp, x)
+
+
+@op("P(2, 3)", "N(2, 3) * 2", "P()", "P(0, 2)", "S(2, 3)", tolerance=1e-12, inplace=True)
+def digamma(self: Tensor) -> Tensor:
+    """The derivative of `lgamma`; NaN at negative integers."""
+    return _digamma(floating(self))
+
+
+@array_op(lambda g, out, x: g * digamma(x))
+def _lgamma(xp: Any, x: Any) -> Any:
+    return lgamma_of(xp, x)
+
+
+@op("P(2, 3)", "N(2, 3) * 2", "P()", "P(0, 2)", "P(3) * 40", tolerance=1e-13, inplace=True,
+    reference="np.vectorize(math.lgamma, otypes=[float])")  # fmt: skip
+def lgamma(self: Tensor) -> Tensor:
+    """The logarithm of |gamma(self)|."""
+    return _lgamma(floating(self))
+
+
+def _polygamma_rule(g: Tensor, out: Tensor, x: Tensor, n: int) -> Tensor:
+    return g * _polygamma(x, n + 1)
+
+
+@array_op(_polygamma_rule)
+def _polygamma(xp: Any, x: Any, n: int) -> Any:
+    return (-1.0) ** (n + 1) * math.factorial(n) * zeta_of(xp, xp.asarray(n + 1.0, x.dtype), x)
+
+
+@op("1, P(2, 3)", "2, P(2, 3)", "0, P(3)", "3, P()", tolerance=1e-8)
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of `digamma`. Raises ValueError for negative n."""
+    if n < 0:
+        raise ValueError("polygamma(n, x) does not support negative n.")
+    return digamma(input) if n == 0 else _polygamma(floating(input), n)
+
+
+@op("P(2, 3) + 2, 2", "P(3) + 3, 3", tolerance=1e-12, inplace=True)
+def mvlgamma(self: Tensor, p: int) -> Tensor:
+    """The logarithm of the p-dimensional gamma function. Raises ValueError where self <= (p - 1) / 2."""
+    if p < 1 or not bool((self > (p - 1) / 2).all()):
+        raise ValueError(f"mvlgamma: expected p >= 1 and all elements to be greater than (p-1)/2, found p={p}")
+    x = floating(self).unsqueeze(-1)
+    halves = _core.arange(0, p, 1, x.dtype).to(x.device) / 2
+    return _core.sum(lgamma(x - halves), -1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+@array_op(lambda g, out, x: g * _core.exp(-x * x) * (-2 / math.sqrt(math.pi)))
+def _erfc(xp: Any, x: Any) -> Any:
+    return erfc_of(xp, x)
+
+
+@op("N(2, 3)", "N(5) * 5", "N()", "N(0, 2)", reference="np.vectorize(math.erfc, otypes=[float])", inplace=True)
+def erfc(self: Tensor) -> Tensor:
+    """1 - erf(self), accurate where that is small."""
+    return _erfc(floating(self))
+
+
+@array_op(lambda g, out, x: g * _core.exp(out * out) * (math.sqrt(math.pi) / 2))
+def _erfinv(xp: Any, x: Any) -> Any:
+    return erfinv_of(xp, x)
+
+
+@op("U(2, 3)", "U()", "U(0, 2)", "U(3) * 0.01", tolerance=1e-12, inplace=True)
+def erfinv(self: Tensor) -> Tensor:
+    """The y with erf(y) = self; infinite at -1 and 1, NaN beyond."""
+    return _erfinv(floating(self))
+
+
+@op("P(2, 3) / 3", "P(3) / 3, 0.3", "P() / 3", inplace=True, reference="lambda x, eps=None: "
+    "np.log((y := x if eps is None else np.clip(x, eps, 1 - eps)) / (1 - y))")  # fmt: skip
+def logit(self: Tensor, eps: float | None = None) -> Tensor:
+    """log(self / (1 - self)), of self clamped to [eps, 1 - eps] where ``eps`` is given."""
+    x = floating(self)
+    x = x if eps is None else x.clamp(eps, 1 - eps)
+    return _core.log(x / (1 - x))
+
+
+def zero_times(weight: Tensor, x: Tensor, log: Any, least: float) -> Tensor:
+    """weight * log(x), which is 0 where the weight is 0 and the logarithm is none, and NaN where x is."""
+    nothing = (weight == 0) & (x <= least)
+    return weight * _core.where(nothing, 0.0, log(_core.where(nothing, 1.0, x)))
+
+
+@op("N(2, 3), P(3)", "Z(3), P(3)", "N(3), 2.0", "wootz.tensor([0.0, 1.0]), wootz.tensor([0.0, nan])", inplace=True)
+def xlogy(self: Other, other: Other) -> Tensor:
+    """self * log(other), 0 where self is 0."""
+    x, y = promoted(self, other)
+    return zero_times(floating(x), floating(y), _core.log, 0)
+
+
+@op("N(2, 3)", "N()", "wootz.tensor([0.0, 1.0])", reference="np.sinc", inplace=True)
+def sinc(self: Tensor) -> Tensor:
+    """sin(pi self) / (pi self), 1 at 0."""
+    x = floating(self) * math.pi
+    safe = _core.where(x == 0, 1.0, x)
+    return _core.where(x == 0, 1.0, _core.sin(safe) / safe)
+
+
+def _i0e_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
+    return g * (i1e_op(x) - _core.sign(x) * out)
+
+
+@array_op(_i0e_rule)
+def i0e_op(xp: Any, x: Any) -> Any:
+    """exp(-|x|) I0(x)."""
+    return i0e_of(xp, x)
+
+
+def _i1e_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
+    safe = _core.where(x == 0, 1.0, x)
+    return g * _core.where(x == 0, 0.5, i0e_op(x) - out * (_core.sign(x) + 1 / safe))
+
+
+@array_op(_i1e_rule)
+def i1e_op(xp: Any, x: Any) -> Any:
+    """exp(-|x|) I1(x)."""
+    return i1e_of(xp, x)
+
+
+@op("N(2, 3)", "N(5) * 10", "N()", tolerance=1e-13, reference="np.i0", inplace=True)
+def i0(self: Tensor) -> Tensor:
+    """The modified Bessel function of the first kind, of order 0."""
+    x = floating(self)
+    return i0e_op(x) * _core.exp(_core.abs(x))
