@@ -152,8 +152,15 @@ class _NodeWriter:
                 out += f"    TensorList {name};\n    for (const Saved& s : {name}_) {name}.push_back(s.get(this));\n"
             else:
                 out += f"    Tensor {name} = {name}_.get(this);\n"
+        joint = [i for i, (param, _) in enumerate(self.rules) if param.name in self.op.joint]
+        if joint:
+            out += f"    if ({' || '.join(f'wants({i})' for i in joint)}) {{\n"
+            out += f"      auto parts = {self.formula(self.rules[joint[0]][1])};\n"
+            out += "".join(f"      if (wants({i})) out[{i}] = parts[{k}];\n" for k, i in enumerate(joint)) + "    }\n"
         for i, (param, formula) in enumerate(self.rules):
             text = self.formula(formula)
+            if i in joint:
+                continue
             if param.is_list:
                 out += f"    TensorList parts = {text};\n"
                 out += f"    for (size_t k = 0; k < parts.size(); ++k) out[{i} + k] = parts[k];\n"

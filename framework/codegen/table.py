@@ -79,6 +79,7 @@ class Op:
     kernel: str = ""
     masked: bool = False
     gradient: dict[str, str] = field(default_factory=dict)
+    joint: tuple[str, ...] = ()  # the tensors whose gradients one formula gives together, as an array
     view: bool = False
     inplace: bool = False
     method: bool = True
@@ -127,7 +128,9 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         raise ValueError(f"{where}: cannot read signature {row['signature']!r}")
     params = _parse_params(where, signature[1])
     results = tuple(part.removeprefix("Tensor").strip() or "result" for part in _split(signature[2].strip("()")))
-    gradient = dict(row.get("gradient", {}))  # type: ignore[call-overload]  # TOML table
+    rules: dict[str, str] = dict(row.get("gradient", {}))  # type: ignore[call-overload]  # TOML table
+    gradient = {name: formula for names, formula in rules.items() for name in _split(names)}
+    joint = tuple(name for names in rules for name in _split(names) if "," in names)
     if unknown := set(gradient) - {p.name for p in params if p.is_tensor}:
         raise ValueError(f"{where}: gradient of unknown tensors {sorted(unknown)}")
     types, _, returns = str(row.get("pointwise", "")).partition(" -> ")
@@ -142,6 +145,7 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         kernel=str(row.get("kernel", row["name"])),
         masked=bool(row.get("masked")),
         gradient=gradient,
+        joint=joint,
         view=bool(row.get("view")),
         inplace=bool(row.get("inplace")),
         method=bool(row.get("method", True)),

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from tests.support import windows
 
 import wootz
 from wootz import _core
@@ -181,6 +182,7 @@ def _sum_to(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 REFERENCES: dict[str, Any] = {
+    **windows.REFERENCES,
     "np": np, "math": math, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to,
     "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter, "squeeze": _squeeze, "flatten": _flatten, "unfold": _unfold,

@@ -13,5 +13,8 @@ void fill_reduce(Kernels& k);
 void fill_gemm(Kernels& k);
 void fill_softmax(Kernels& k);
 void fill_optim(Kernels& k);
+void fill_conv(Kernels& k);
+void fill_norm(Kernels& k);
+void fill_attention(Kernels& k);
 
 }  // namespace wootz::cpu::WOOTZ_ISA

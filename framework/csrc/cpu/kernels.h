@@ -39,6 +39,31 @@ struct CrossEntropy {
   double smoothing;
 };
 
+// A convolution over three spatial dimensions (leading ones are 1), its input padded already and everything contiguous:
+// x [batch, groups * inputs, size], weight [groups * outputs, inputs, kernel], y [batch, groups * outputs, out].
+struct Conv {
+  int64_t batch, groups, inputs, outputs;
+  int64_t size[3], kernel[3], stride[3], dilation[3], out[3];
+  void *x, *weight, *y;
+  const void* bias;  // [groups * outputs], or null
+};
+
+// `groups` sets of elements that are normalised together, each of `segments` runs of `length`.
+struct NormGroups { int64_t groups, segments, length, group_stride, segment_stride; };
+
+// Scaled dot products: heads of q [queries, width], k [keys, width], v [keys, value_width] at any strides, in elements.
+struct Attention {
+  int64_t batch, heads, queries, keys, width, value_width;
+  struct Operand { void* p; int64_t batch, head, row, column; };
+  Operand q, k, v;
+  Operand mask;      // [queries, keys] by head: added to the products, or null
+  void *out, *lse;   // contiguous [batch, heads, queries, value_width] and [batch, heads, queries]
+  const void* grad;  // of out; of lse through `delta`
+  void *delta, *dq, *dk, *dv;
+  double scale;
+  bool causal;
+};
+
 struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first; };
 struct AdamStep { double lr, beta1, beta2, eps, weight_decay, bias1, bias2; bool decoupled, amsgrad, maximize; };
 
@@ -50,7 +75,25 @@ template <class T> struct FloatKernels {
   void (*log_softmax_backward)(const T* g, const T* y, T* out, int64_t rows, int64_t n);
   void (*logsumexp)(const T* x, T* out, int64_t rows, int64_t n);
   void (*cross_entropy)(const CrossEntropy&, int64_t first, int64_t last);
-  void (*layer_norm)(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, int64_t rows, int64_t n, double eps);
+  // The three products of a convolution: y from x and weight, x from y and weight, weight from x and y. For the last, x
+  // is [batch, size, groups * inputs] and weight [parts, groups * outputs, kernel, inputs], one part for each share of the batch.
+  void (*conv_forward)(const Conv&);
+  void (*conv_input)(const Conv&);
+  void (*conv_weight)(const Conv&, int64_t parts);
+  // (x - mean) / sqrt(var + eps) of each row of n, times weight [n], plus bias [n]; the mean counts as 0 if not centred.
+  void (*norm_rows)(const T* x, const T* weight, const T* bias, T* y, int64_t rows, int64_t n, double eps, bool centred);
+  // The gradient for x, and the sums over the rows of those for weight and bias (null when not wanted).
+  void (*norm_rows_backward)(const T* g, const T* x, const T* weight, T* dx, T* dweight, T* dbias, int64_t rows, int64_t n,
+                             double eps, bool centred);
+  // For groups [first, last): mean and (biased) variance, y = (x - centre[group]) * scale + shift by [group, segment],
+  // sums by [group, segment] of g and g (x - centre), and dx = a g + b (x - centre) + c.
+  void (*group_moments)(const T* x, const NormGroups&, T* mean, T* var, int64_t first, int64_t last, bool centred);
+  void (*group_apply)(const T* x, const NormGroups&, const T* centre, const T* scale, const T* shift, T* y, int64_t first, int64_t last);
+  void (*group_sums)(const T* g, const T* x, const NormGroups&, const T* centre, T* sum, T* product, int64_t first, int64_t last);
+  void (*group_combine)(const T* g, const T* x, const NormGroups&, const T* centre, const T* a, const T* b, const T* c, T* dx,
+                        int64_t first, int64_t last);
+  void (*attention)(const Attention&);
+  void (*attention_backward)(const Attention&);
   void (*sgd)(T* p, const T* g, T* buffer, int64_t n, const SgdStep&);
   void (*adam)(T* p, const T* g, T* m, T* v, T* vmax, int64_t n, const AdamStep&);
 };

@@ -2,31 +2,10 @@
 #include <cmath>
 
 #include "cpu/fill.h"
-#include "cpu/math.h"
+#include "cpu/rows.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
 namespace {
-
-template <class T, class F> WOOTZ_INLINE T fold_row(const T* x, int64_t n, T identity, F f) {
-  using V = Vec<T>;
-  V acc(identity);
-  int64_t i = 0;
-  for (; i + V::size <= n; i += V::size) acc = f(acc, V::load(x + i));
-  if (i < n) acc = f(acc, V::load(x + i, n - i, identity));
-  return fold(acc, [&](T a, T b) { return f(Vec<T>(a), Vec<T>(b))[0]; });
-}
-
-// f(i-th vector) for each vector of the row, the last one partial.
-template <class T, class F> WOOTZ_INLINE void map_row(T* out, int64_t n, F f) {
-  using V = Vec<T>;
-  int64_t i = 0;
-  for (; i + V::size <= n; i += V::size) f(i, int64_t(V::size)).store(out + i);
-  if (i < n) f(i, n - i).store(out + i, n - i);
-}
-
-template <class T> WOOTZ_INLINE Vec<T> part(const T* x, int64_t i, int64_t n) {
-  return n == Vec<T>::size ? Vec<T>::load(x + i) : Vec<T>::load(x + i, n);
-}
 
 template <class T> T row_max(const T* x, int64_t n) {
   return fold_row<T>(x, n, T(-INFINITY), [](Vec<T> a, Vec<T> b) WOOTZ_LAMBDA { return maximum(a, b); });
@@ -121,31 +100,6 @@ template <class T> void cross_entropy(const CrossEntropy& c, int64_t first, int6
   }
 }
 
-template <class T> void layer_norm(const T* x, const T* weight, const T* bias, T* y, T* mean, T* rstd, int64_t rows,
-                                   int64_t n, double eps) {
-  using V = Vec<T>;
-  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    T m = fold_row<T>(x, n, T(0), [](V a, V b) WOOTZ_LAMBDA { return a + b; }) / static_cast<T>(n);
-    V sum(T(0)), mv(m);
-    for (int64_t i = 0; i < n; i += V::size) {
-      int64_t c = n - i < V::size ? n - i : V::size;
-      V d = (c == V::size ? V::load(x + i) : V::load(x + i, c, m)) - mv;
-      sum += d * d;
-    }
-    T var = fold(sum, [](T a, T b) { return a + b; }) / static_cast<T>(n);
-    T s = T(1) / std::sqrt(var + static_cast<T>(eps));
-    V sv(s);
-    map_row<T>(y, n, [&](int64_t i, int64_t c) WOOTZ_LAMBDA {
-      V z = (part(x, i, c) - mv) * sv;
-      if (weight) z = z * part(weight, i, c);
-      if (bias) z = z + part(bias, i, c);
-      return z;
-    });
-    mean[r] = m;
-    rstd[r] = s;
-  }
-}
-
 template <class T> void put(FloatKernels<T>& k) {
   k.softmax = softmax<T>;
   k.log_softmax = log_softmax<T>;
@@ -153,7 +107,6 @@ template <class T> void put(FloatKernels<T>& k) {
   k.log_softmax_backward = log_softmax_backward<T>;
   k.logsumexp = logsumexp<T>;
   k.cross_entropy = cross_entropy<T>;
-  k.layer_norm = layer_norm<T>;
 }
 
 }  // namespace

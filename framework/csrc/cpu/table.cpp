@@ -18,6 +18,9 @@ const Kernels& table() {
     fill_gemm(k);
     fill_softmax(k);
     fill_optim(k);
+    fill_conv(k);
+    fill_norm(k);
+    fill_attention(k);
     return k;
   }();
   return kernels;

@@ -56,7 +56,7 @@ Layout arrange(const Tensor& self, const std::optional<Dims>& dim, bool keepdim)
 void run(Reduction r, DType dtype, const char* x, char* out, int64_t outer, int64_t n, int64_t inner) {
   cpu::Reduce kernel = cpu::kernels().reduce[static_cast<int>(r)][static_cast<int>(dtype)];
   auto size = static_cast<int64_t>(size_of(dtype));
-  int64_t piece = std::max<int64_t>(1, kGrain / inner);
+  int64_t piece = std::max<int64_t>(4, kGrain / inner);  // at least, so that every round shrinks what is left
   int64_t pieces = (n + piece - 1) / piece;
   if (outer >= 16 || pieces < 4) {
     int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, n * inner));

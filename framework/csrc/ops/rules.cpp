@@ -32,6 +32,10 @@ Tensor scaled(const Tensor& grad, double factor) { return factor == 1 ? grad : g
 Tensor blank(const Tensor& grad, const Dims& shape) { return filled(grad, shape, grad.dtype(), 0); }
 
 Tensor pow_self(const Tensor& grad, const Tensor& self, const Tensor& exponent) {
+  if (exponent->wrapped) {  // a Python scalar: in double, whatever the default type is
+    double e = item(exponent);
+    return e == 0 ? zero(grad) : grad * (pow(self, number(e - 1)) * e);
+  }
   Tensor slope = grad * (exponent * pow(self, exponent - number(1)));
   return where(eq(exponent, number(0)), number(0), slope);
 }

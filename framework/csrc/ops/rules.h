@@ -67,5 +67,16 @@ Tensor cross_entropy_logits(const Tensor& grad, const Tensor& self, const Tensor
 Tensor cross_entropy_scale(const Tensor& grad, const Tensor& self, const Tensor& target, int64_t ignore_index,
                            double label_smoothing);
 
+// The spatial part of (batch, channels, ...), and the sum over all but the channels.
+Dims spatial(const Dims& shape);
+Tensor channel_sum(const Tensor& grad);
+// The last n extents.
+Dims tail(const Dims& shape, int64_t n);
+std::array<Tensor, 3> normalise(const Tensor& grad, const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& mean,
+                                const Tensor& var, const Dims& dims, double eps, bool centred);
+// The gradients of query, key and value; `grads` are those of the output and of the logarithm of the sums.
+std::array<Tensor, 3> attention(const Tensor* grads, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
+                                const Tensor& result, const Tensor& lse, double scale, bool causal);
+
 }  // namespace rules
 }  // namespace wootz

@@ -338,3 +338,9 @@ def test_max_and_cummulative_indexing_derivatives() -> None:
     assert gradcheck(
         lambda x: x.repeat(2, 1).split([1, 5])[1], (wootz.randn(3, 4, dtype=wootz.float64, requires_grad=True),)
     )
+
+
+def test_the_derivative_of_a_power_keeps_the_exponent_in_double() -> None:
+    x = wootz.tensor(np.array([0.3, 2.0, 7.0])).requires_grad_()
+    x.pow(1 / 3).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.cbrt(x.detach().numpy()) ** -2 / 3, rtol=1e-14)

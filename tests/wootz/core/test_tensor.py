@@ -462,3 +462,9 @@ def test_a_backend_written_in_python_runs_ops_and_derivatives() -> None:
             x + 1
     finally:
         importlib.reload(wootz.cuda)  # registers the package's own backend again
+
+
+def test_a_few_long_rows_are_summed_to_the_end() -> None:
+    """Pieces of one row each would never become fewer."""
+    x = np.random.default_rng(0).standard_normal((9, 40000))
+    np.testing.assert_allclose(wootz.tensor(x).sum(0).numpy(), x.sum(0), rtol=1e-13, atol=1e-13)

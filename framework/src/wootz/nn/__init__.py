@@ -1,156 +1,33 @@
-"""Layers, activations, losses and containers, with PyTorch's names."""
+"""Layers, activations, losses and containers, with PyTorch's names; a family a file."""
 
-from wootz.nn import functional, init, utils
-from wootz.nn.activation import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    SELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Mish,
-    PReLU,
-    ReLU,
-    ReLU6,
-    RReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softmax2d,
-    Softmin,
-    Softplus,
-    Softshrink,
-    Softsign,
-    Tanh,
-    Tanhshrink,
-    Threshold,
-)
-from wootz.nn.attention import MultiheadAttention
-from wootz.nn.containers import ModuleDict, ModuleList, Sequential
-from wootz.nn.distance import CosineSimilarity, PairwiseDistance
-from wootz.nn.layers import Dropout, Embedding, Flatten, Identity, LayerNorm, Linear, RMSNorm, Unflatten
-from wootz.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CrossEntropyLoss,
-    CTCLoss,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MarginRankingLoss,
-    MSELoss,
-    MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    NLLLoss,
-    PoissonNLLLoss,
-    SmoothL1Loss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
-)
-from wootz.nn.module import Module
-from wootz.nn.parameter import Parameter
-from wootz.nn.parameters import ParameterDict, ParameterList
-from wootz.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
-from wootz.nn.transformer import (
-    Transformer,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from sys import modules as _modules
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "GRU",
-    "LSTM",
-    "RNN",
-    "SELU",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "CTCLoss",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GRUCell",
-    "GaussianNLLLoss",
-    "Hardshrink",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "HingeEmbeddingLoss",
-    "HuberLoss",
-    "Identity",
-    "KLDivLoss",
-    "L1Loss",
-    "LSTMCell",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "MSELoss",
-    "MarginRankingLoss",
-    "Mish",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss",
-    "MultiheadAttention",
-    "NLLLoss",
-    "PReLU",
-    "PairwiseDistance",
-    "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "PoissonNLLLoss",
-    "RMSNorm",
-    "RNNBase",
-    "RNNCell",
-    "RReLU",
-    "ReLU",
-    "ReLU6",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "SoftMarginLoss",
-    "Softmax",
-    "Softmax2d",
-    "Softmin",
-    "Softplus",
-    "Softshrink",
-    "Softsign",
-    "Tanh",
-    "Tanhshrink",
-    "Threshold",
-    "Transformer",
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-    "TripletMarginLoss",
-    "TripletMarginWithDistanceLoss",
-    "Unflatten",
-    "functional",
-    "init",
-    "utils",
-]  # fmt: skip
+from wootz.nn import functional as functional
+from wootz.nn import init as init
+from wootz.nn import utils as utils
+from wootz.nn.activation import *
+from wootz.nn.attention import *
+from wootz.nn.containers import *
+from wootz.nn.conv import *
+from wootz.nn.distance import *
+from wootz.nn.dropout import *
+from wootz.nn.layers import *
+from wootz.nn.loss import *
+from wootz.nn.module import *
+from wootz.nn.normalization import *
+from wootz.nn.padding import *
+from wootz.nn.parameter import *
+from wootz.nn.parameters import *
+from wootz.nn.pooling import *
+from wootz.nn.recurrent import *
+from wootz.nn.transformer import *
+from wootz.nn.upsampling import *
+
+if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
+    _FAMILIES = (
+        "activation attention containers conv distance dropout layers loss module normalization "
+        "padding parameter parameters pooling recurrent transformer upsampling"
+    )
+    _NAMES = {name for f in _FAMILIES.split() for name in _modules[f"{__name__}.{f}"].__all__}
+    __all__ = sorted({"functional", "init", "utils", *_NAMES})

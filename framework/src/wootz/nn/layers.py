@@ -1,4 +1,4 @@
-"""Layers with parameters, dropout, and changes of shape."""
+"""Linear maps, embeddings and changes of shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wootz.nn import init
 from wootz.nn.module import Module
 from wootz.nn.parameter import Parameter
 
-__all__ = ["Dropout", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear", "RMSNorm", "Unflatten"]
+__all__ = ["Embedding", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
@@ -89,88 +89,6 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-
-class _Norm(Module):
-    normalized_shape: tuple[int, ...]
-    weight: Parameter | None
-
-    def _set_shape(self, normalized_shape: int | Sequence[int]) -> None:
-        one = isinstance(normalized_shape, int)
-        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)  # type: ignore[assignment, arg-type]  # `one` narrows it
-
-    def _ones(self, device: Any, dtype: Any) -> Parameter:
-        return Parameter(wootz.ones(self.normalized_shape, device=device, dtype=dtype))
-
-
-class LayerNorm(_Norm):
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016)."""
-
-    bias: Parameter | None
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self._set_shape(normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.register_parameter("weight", self._ones(device, dtype) if elementwise_affine else None)
-        zeros = wootz.zeros(self.normalized_shape, device=device, dtype=dtype)
-        self.register_parameter("bias", Parameter(zeros) if elementwise_affine and bias else None)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-
-
-class RMSNorm(_Norm):
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimensions (Zhang & Sennrich 2019).
-
-    ``eps`` None is the input type's machine epsilon.
-    """
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float | None = None,
-        elementwise_affine: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self._set_shape(normalized_shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.register_parameter("weight", self._ones(device, dtype) if elementwise_affine else None)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-
-
-class Dropout(Module):
-    """In training, zeroes elements with probability ``p`` and scales the others by 1 / (1 - p)."""
-
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability, not {p}")
-        self.p, self.inplace = p, inplace
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Flatten(Module):

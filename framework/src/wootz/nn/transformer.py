@@ -12,8 +12,10 @@ from wootz.nn import functional as F
 from wootz.nn import init
 from wootz.nn.attention import MultiheadAttention
 from wootz.nn.containers import ModuleList
-from wootz.nn.layers import Dropout, LayerNorm, Linear
+from wootz.nn.dropout import Dropout
+from wootz.nn.layers import Linear
 from wootz.nn.module import Module
+from wootz.nn.normalization import LayerNorm
 
 __all__ = [
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",

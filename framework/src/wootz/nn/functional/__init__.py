@@ -1,124 +1,28 @@
 """The functions behind the layers: no state, PyTorch's names and argument order; a family a file."""
 
-from wootz.nn.functional.activation import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    gumbel_softmax,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    log_softmax,
-    logsigmoid,
-    mish,
-    prelu,
-    relu,
-    relu6,
-    rrelu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softmin,
-    softplus,
-    softshrink,
-    softsign,
-    tanh,
-    tanhshrink,
-    threshold,
-)
-from wootz.nn.functional.ctc import ctc_loss
-from wootz.nn.functional.distance import (
-    cosine_embedding_loss,
-    cosine_similarity,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    normalize,
-    pairwise_distance,
-    soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from wootz.nn.functional.dropout import dropout
-from wootz.nn.functional.linear import linear
-from wootz.nn.functional.loss import binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy, nll_loss
-from wootz.nn.functional.normalization import layer_norm, rms_norm
-from wootz.nn.functional.reduction import check_reduction
-from wootz.nn.functional.regression import (
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from wootz.nn.functional.sparse import embedding, one_hot
+from sys import modules as _modules
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "celu",
-    "check_reduction",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "cross_entropy",
-    "ctc_loss",
-    "dropout",
-    "elu",
-    "embedding",
-    "gaussian_nll_loss",
-    "gelu",
-    "glu",
-    "gumbel_softmax",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "margin_ranking_loss",
-    "mish",
-    "mse_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pairwise_distance",
-    "poisson_nll_loss",
-    "prelu",
-    "relu",
-    "relu6",
-    "rms_norm",
-    "rrelu",
-    "selu",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-    "softmax",
-    "softmin",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "tanh",
-    "tanhshrink",
-    "threshold",
-    "triplet_margin_loss",
-    "triplet_margin_with_distance_loss",
-]  # fmt: skip
+from wootz.nn.functional.activation import *
+from wootz.nn.functional.conv import *
+from wootz.nn.functional.ctc import *
+from wootz.nn.functional.distance import *
+from wootz.nn.functional.dropout import *
+from wootz.nn.functional.folding import *
+from wootz.nn.functional.interpolation import *
+from wootz.nn.functional.linear import *
+from wootz.nn.functional.loss import *
+from wootz.nn.functional.normalization import *
+from wootz.nn.functional.padding import *
+from wootz.nn.functional.pooling import *
+from wootz.nn.functional.reduction import check_reduction as check_reduction
+from wootz.nn.functional.regression import *
+from wootz.nn.functional.sparse import *
+
+if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
+    _FAMILIES = (
+        "activation conv ctc distance dropout folding interpolation linear loss "
+        "normalization padding pooling regression sparse"
+    )
+    _NAMES = {name for f in _FAMILIES.split() for name in _modules[f"{__name__}.{f}"].__all__}
+    __all__ = sorted({"check_reduction", *_NAMES})

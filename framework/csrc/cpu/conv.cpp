@@ -1,0 +1,388 @@
+// Convolutions as packed matrix products whose second operand is never laid out in memory: panels of it are gathered
+// from the image as they are needed (Chetlur et al., "cuDNN", 2014). Few outputs a group (depth-wise) go row by row.
+#include <vector>
+
+#include "core/parallel.h"
+#include "cpu/fill.h"
+#include "cpu/gemm.h"
+
+namespace wootz::cpu::WOOTZ_ISA {
+namespace {
+
+constexpr int64_t kFewOutputs = 4;
+
+// Derived sizes. Positions are those of the output; taps those of the kernel; terms are (input, tap) pairs.
+struct Plan {
+  const Conv& c;
+  int64_t image, positions, taps, terms;
+  std::vector<int64_t> tap_offset;  // of each tap within an image
+  explicit Plan(const Conv& conv) : c(conv) {
+    image = c.size[0] * c.size[1] * c.size[2];
+    positions = c.out[0] * c.out[1] * c.out[2];
+    taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
+    terms = c.inputs * taps;
+    for (int64_t z = 0; z < c.kernel[0]; ++z)
+      for (int64_t y = 0; y < c.kernel[1]; ++y)
+        for (int64_t x = 0; x < c.kernel[2]; ++x)
+          tap_offset.push_back(at(z * c.dilation[0], y * c.dilation[1], x * c.dilation[2]));
+  }
+  int64_t at(int64_t z, int64_t y, int64_t x) const { return (z * c.size[1] + y) * c.size[2] + x; }
+  int64_t term_offset(int64_t t) const { return t / taps * image + tap_offset[static_cast<size_t>(t % taps)]; }
+  // Where the window of a position begins.
+  int64_t start(int64_t p) const {
+    int64_t x = p % c.out[2], y = p / c.out[2] % c.out[1], z = p / c.out[2] / c.out[1];
+    return at(z * c.stride[0], y * c.stride[1], x * c.stride[2]);
+  }
+};
+
+// `count` neighbouring columns of a panel, from `column` on, that read (write) `from`, from + step, ...
+struct Run { int64_t column, from, count; };
+
+// The runs of positions [first, first + count) of the whole batch; image n begins at n * stride.
+void find_runs(const Plan& plan, int64_t first, int64_t count, int64_t stride, std::vector<Run>& runs) {
+  runs.clear();
+  int64_t width = plan.c.out[2], step = plan.c.stride[2];
+  for (int64_t j = 0; j < count;) {
+    int64_t n = (first + j) / plan.positions, p = (first + j) % plan.positions;
+    int64_t length = std::min(width - p % width, count - j), from = n * stride + plan.start(p);
+    if (!runs.empty() && runs.back().from + runs.back().count * step == from) runs.back().count += length;
+    else runs.push_back({j, from, length});
+    j += length;
+  }
+}
+
+// Whole vectors wherever they stay inside the image: what they write too much is overwritten by the next run or row.
+template <class T> WOOTZ_INLINE void copy_run(const T* from, const T* end, T* to, int64_t n) {
+  constexpr int w = Vec<T>::size;
+  for (; n > 0; n -= w, from += w, to += w) {
+    if (n >= w || from + w <= end) Vec<T>::load(from).store(to);
+    else Vec<T>::load(from, n).store(to);
+  }
+}
+
+// Rows [first, first + k) of one panel of the implicit matrix [terms, positions].
+template <class T>
+void gather(const Plan& plan, const T* x, const T* end, const std::vector<Run>& runs, int64_t first, int64_t k, T* to) {
+  constexpr int nr = Tiling<T>::nr;
+  int64_t step = plan.c.stride[2];
+  for (int64_t t = first; t < first + k; ++t, to += nr) {
+    const T* from = x + plan.term_offset(t);
+    for (const Run& r : runs) {
+      if (step == 1) copy_run(from + r.from, end, to + r.column, r.count);
+      else
+        for (int64_t j = 0; j < r.count; ++j) to[r.column + j] = from[r.from + j * step];
+    }
+  }
+}
+
+// A rectangle of y: `rows` channels of one group at `count` positions of the batch, a panel of which is in `tile`.
+template <class T>
+void put_tile(const Plan& plan, const T* tile, int64_t rows, int64_t first, int64_t count, T* y, bool accumulate) {
+  constexpr int nr = Tiling<T>::nr;
+  int64_t image = plan.c.groups * plan.c.outputs * plan.positions;
+  for (int64_t j = 0; j < count;) {
+    int64_t n = (first + j) / plan.positions, p = (first + j) % plan.positions;
+    int64_t length = std::min(plan.positions - p, count - j);
+    for (int64_t i = 0; i < rows; ++i) {
+      T* to = y + n * image + i * plan.positions + p;
+      for (int64_t q = 0; q < length; ++q) to[q] = accumulate ? to[q] + tile[i * nr + j + q] : tile[i * nr + j + q];
+    }
+    j += length;
+  }
+}
+
+template <class T> void fill_bias(const Plan& plan, const T* bias, int64_t rows, int64_t first, int64_t count, T* y) {
+  int64_t image = plan.c.groups * plan.c.outputs * plan.positions;
+  for (int64_t j = 0; j < count;) {
+    int64_t n = (first + j) / plan.positions, p = (first + j) % plan.positions;
+    int64_t length = std::min(plan.positions - p, count - j);
+    for (int64_t i = 0; i < rows; ++i) std::fill_n(y + n * image + i * plan.positions + p, length, bias[i]);
+    j += length;
+  }
+}
+
+// One panel of positions times `rows` packed rows of the weight.
+template <class T>
+void panel(const Plan& plan, const T* a, const T* b, int64_t rows, int64_t k, int64_t first, int64_t count, T* y, bool accumulate) {
+  constexpr int mr = Tiling<T>::mr, nr = Tiling<T>::nr;
+  int64_t n = first / plan.positions, p = first % plan.positions;
+  bool direct = p + count <= plan.positions;
+  T* at = y + n * plan.c.groups * plan.c.outputs * plan.positions + p;
+  alignas(64) T tile[mr * nr];
+  for (int64_t i = 0; i < rows; i += mr) {
+    int64_t h = std::min<int64_t>(mr, rows - i);
+    T* to = at + i * plan.positions;
+    if (direct && count == nr && h == mr) micro<T>(k, a + i * k, b, to, plan.positions, accumulate, nullptr);
+    else if (direct) edge<T>(k, a + i * k, b, to, plan.positions, accumulate, nullptr, h, count);
+    else {
+      micro<T>(k, a + i * k, b, tile, nr, false, nullptr);
+      put_tile(plan, tile, h, first, count, y + i * plan.positions, accumulate);
+    }
+  }
+}
+
+template <class T> void forward_tiles(const Conv& c) {
+  using P = Tiling<T>;
+  Plan plan(c);
+  auto* x = static_cast<const T*>(c.x);
+  auto* weight = static_cast<const T*>(c.weight);
+  auto* bias = static_cast<const T*>(c.bias);
+  const T* end = x + c.batch * c.groups * c.inputs * plan.image;
+  int64_t depth = (plan.terms + P::kc - 1) / P::kc, kc = (plan.terms + depth - 1) / depth;
+  int64_t rows = round_up(c.outputs, P::mr), all = c.batch * plan.positions;
+  Scratch<T> pa(c.groups * rows * plan.terms);
+  parallel_for(c.groups * (rows / P::mr), std::max<int64_t>(1, 16384 / (plan.terms * P::mr)), [&](int64_t begin, int64_t last) {
+    for (int64_t q = begin; q < last; ++q) {
+      int64_t g = q / (rows / P::mr), i = q % (rows / P::mr) * P::mr;
+      for (int64_t t = 0; t < plan.terms; t += kc) {
+        int64_t k = std::min(kc, plan.terms - t);
+        pack<T>(weight + (g * c.outputs + i) * plan.terms + t, 1, plan.terms, k, std::min<int64_t>(P::mr, c.outputs - i), P::mr,
+                pa.p + g * rows * plan.terms + rows * t + i * k);
+      }
+    }
+  });
+  // Few tiles are cut by rows too; who computes what depends on the sizes alone.
+  int64_t columns = P::nr * 8, blocks = (all + columns - 1) / columns, cuts = 1;
+  while (c.groups * blocks * cuts < 16 && rows / P::mr > 4 * cuts) cuts *= 2;
+  int64_t share = round_up((rows + cuts - 1) / cuts, P::mr);
+  parallel_for(c.groups * blocks * cuts, 1, [&](int64_t begin, int64_t last) {
+    Scratch<T> pb(P::nr * kc + P::nr);
+    std::vector<std::vector<Run>> runs(static_cast<size_t>(columns / P::nr));
+    for (int64_t task = begin; task < last; ++task) {
+      int64_t g = task / (blocks * cuts), block = task / cuts % blocks, i = task % cuts * share;
+      int64_t first = block * columns, count = std::min(columns, all - first), h = std::min(share, c.outputs - i);
+      if (h <= 0) continue;
+      T* y = static_cast<T*>(c.y) + (g * c.outputs + i) * plan.positions;
+      const T* image = x + g * c.inputs * plan.image;
+      if (bias) fill_bias(plan, bias + g * c.outputs + i, h, first, count, y);
+      for (int64_t j = 0; j < count; j += P::nr)
+        find_runs(plan, first + j, std::min<int64_t>(P::nr, count - j), c.groups * c.inputs * plan.image, runs[static_cast<size_t>(j / P::nr)]);
+      for (int64_t t = 0; t < plan.terms; t += kc) {
+        int64_t k = std::min(kc, plan.terms - t);
+        const T* a = pa.p + g * rows * plan.terms + rows * t + i * k;
+        for (int64_t j = 0; j < count; j += P::nr) {
+          gather(plan, image, end, runs[static_cast<size_t>(j / P::nr)], t, k, pb.p);
+          panel(plan, a, pb.p, h, k, first + j, std::min<int64_t>(P::nr, count - j), y, bias || t > 0);
+        }
+      }
+    }
+  });
+}
+
+// x += by columns of the product of the transposed weight and y: tap by tap to where each was read from.
+template <class T>
+void scatter(const Plan& plan, const T* columns, int64_t width, int64_t first_term, int64_t terms, const std::vector<Run>& runs, T* x) {
+  int64_t step = plan.c.stride[2];
+  for (int64_t t = 0; t < terms; ++t, columns += width) {
+    T* to = x + plan.term_offset(first_term + t);
+    for (const Run& r : runs) {
+      T* at = to + r.from;
+      const T* from = columns + r.column;
+      if (step == 1)
+        for (int64_t j = 0; j < r.count; ++j) at[j] += from[j];
+      else
+        for (int64_t j = 0; j < r.count; ++j) at[j * step] += from[j];
+    }
+  }
+}
+
+template <class T> void input_tiles(const Conv& c) {
+  using P = Tiling<T>;
+  Plan plan(c);
+  auto* weight = static_cast<const T*>(c.weight);
+  auto* y = static_cast<const T*>(c.y);
+  auto* x = static_cast<T*>(c.x);
+  // Channels of the input are shared out too where there are few images.
+  int64_t cuts = 1;
+  while (c.batch * c.groups * cuts < 16 && c.inputs > 2 * cuts) cuts *= 2;
+  int64_t share = (c.inputs + cuts - 1) / cuts, rows = round_up(share * plan.taps, P::mr);
+  int64_t width = std::max<int64_t>(P::nr, std::min<int64_t>(512, 65536 / rows) / P::nr * P::nr);
+  Scratch<T> pa(c.groups * cuts * rows * c.outputs);
+  parallel_for(c.groups * cuts, 1, [&](int64_t begin, int64_t last) {
+    for (int64_t q = begin; q < last; ++q) {
+      int64_t g = q / cuts, channel = q % cuts * share, h = std::min(share, c.inputs - channel) * plan.taps;
+      if (h > 0)
+        pack<T>(weight + g * c.outputs * plan.terms + channel * plan.taps, plan.terms, 1, c.outputs, h, P::mr, pa.p + q * rows * c.outputs);
+    }
+  });
+  parallel_for(c.batch * c.groups * cuts, 1, [&](int64_t begin, int64_t last) {
+    Scratch<T> pb(width * c.outputs), columns(rows * width);
+    std::vector<Run> runs;
+    for (int64_t task = begin; task < last; ++task) {
+      int64_t n = task / (c.groups * cuts), q = task % (c.groups * cuts), g = q / cuts, channel = q % cuts * share;
+      int64_t h = std::min(share, c.inputs - channel);
+      if (h <= 0) continue;
+      T* image = x + ((n * c.groups + g) * c.inputs + channel) * plan.image;
+      const T* from = y + (n * c.groups + g) * c.outputs * plan.positions;
+      std::fill_n(image, h * plan.image, T(0));
+      for (int64_t p = 0; p < plan.positions; p += width) {
+        int64_t count = std::min(width, plan.positions - p);
+        pack<T>(from + p, plan.positions, 1, c.outputs, count, P::nr, pb.p);
+        multiply<T>(h * plan.taps, count, c.outputs, pa.p + q * rows * c.outputs, pb.p, columns.p, width, false);
+        find_runs(plan, p, count, 0, runs);
+        scatter(plan, columns.p, width, 0, h * plan.taps, runs, image);
+      }
+    }
+  });
+}
+
+// Panels of y's rows [k, mr] over positions [first, first + count) of the batch.
+template <class T> void pack_rows(const Plan& plan, const T* y, int64_t g, int64_t first, int64_t count, T* to) {
+  constexpr int mr = Tiling<T>::mr;
+  const Conv& c = plan.c;
+  for (int64_t i = 0; i < c.outputs; i += mr, to += mr * count)
+    for (int64_t j = 0; j < count;) {
+      int64_t n = (first + j) / plan.positions, p = (first + j) % plan.positions;
+      int64_t length = std::min(plan.positions - p, count - j);
+      pack<T>(y + ((n * c.groups + g) * c.outputs + i) * plan.positions + p, 1, plan.positions, length,
+              std::min<int64_t>(mr, c.outputs - i), mr, to + j * mr);
+      j += length;
+    }
+}
+
+// One panel of the implicit matrix [positions, (tap, input)], over an image with its channels last.
+template <class T>
+void gather_rows(const Plan& plan, const T* x, const T* end, int64_t g, int64_t column, int64_t columns, int64_t first, int64_t count, T* to) {
+  constexpr int nr = Tiling<T>::nr;
+  const Conv& c = plan.c;
+  int64_t channels = c.groups * c.inputs;
+  for (int64_t p = first; p < first + count; ++p, to += nr) {
+    const T* window = x + (p / plan.positions * plan.image + plan.start(p % plan.positions)) * channels + g * c.inputs;
+    for (int64_t j = 0; j < columns;) {
+      int64_t tap = (column + j) / c.inputs, channel = (column + j) % c.inputs, n = std::min(c.inputs - channel, columns - j);
+      copy_run(window + plan.tap_offset[static_cast<size_t>(tap)] * channels + channel, end, to + j, n);
+      j += n;
+    }
+  }
+}
+
+template <class T> void weight_tiles(const Conv& c, int64_t parts) {
+  using P = Tiling<T>;
+  Plan plan(c);
+  auto* x = static_cast<const T*>(c.x);
+  auto* y = static_cast<const T*>(c.y);
+  auto* weight = static_cast<T*>(c.weight);
+  const T* end = x + c.batch * c.groups * c.inputs * plan.image;
+  int64_t blocks = (plan.terms + P::nc - 1) / P::nc, all = c.batch * plan.positions, share = (all + parts - 1) / parts;
+  parallel_for(parts * c.groups * blocks, 1, [&](int64_t begin, int64_t last) {
+    Scratch<T> pa(round_up(c.outputs, P::mr) * P::kc), pb(P::nr * P::kc + P::nr);
+    for (int64_t task = begin; task < last; ++task) {
+      int64_t part = task / (c.groups * blocks), g = task / blocks % c.groups, column = task % blocks * P::nc;
+      int64_t columns = std::min<int64_t>(P::nc, plan.terms - column), stop = std::min(all, (part + 1) * share);
+      T* to = weight + (part * c.groups + g) * c.outputs * plan.terms + column;
+      for (int64_t i = 0; part * share >= all && i < c.outputs; ++i) std::fill_n(to + i * plan.terms, columns, T(0));
+      for (int64_t p = part * share; p < stop; p += P::kc) {
+        int64_t k = std::min<int64_t>(P::kc, stop - p);
+        pack_rows(plan, y, g, p, k, pa.p);
+        for (int64_t j = 0; j < columns; j += P::nr) {
+          int64_t w = std::min<int64_t>(P::nr, columns - j);
+          gather_rows(plan, x, end, g, column + j, w, p, k, pb.p);
+          multiply<T>(c.outputs, w, k, pa.p, pb.p, to + j, plan.terms, p > part * share);
+        }
+      }
+    }
+  });
+}
+
+// f(row of y, row of x where its first window's tap lies), for every output row of one pair of channels.
+template <class T, class F> WOOTZ_INLINE void each_row(const Plan& plan, T* y, T* x, F f) {
+  const Conv& c = plan.c;
+  for (int64_t z = 0; z < c.out[0]; ++z)
+    for (int64_t r = 0; r < c.out[1]; ++r)
+      f(y + (z * c.out[1] + r) * c.out[2], x + plan.at(z * c.stride[0], r * c.stride[1], 0));
+}
+
+template <class T> void forward_rows(const Conv& c) {
+  Plan plan(c);
+  auto* bias = static_cast<const T*>(c.bias);
+  int64_t step = c.stride[2], width = c.out[2];
+  parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
+    for (int64_t i = begin; i < last; ++i) {
+      int64_t o = i % (c.groups * c.outputs), n = i / (c.groups * c.outputs), g = o / c.outputs;
+      T* y = static_cast<T*>(c.y) + i * plan.positions;
+      std::fill_n(y, plan.positions, bias ? bias[o] : T(0));
+      for (int64_t t = 0; t < plan.terms; ++t) {
+        T w = static_cast<const T*>(c.weight)[o * plan.terms + t];
+        T* x = static_cast<T*>(c.x) + (n * c.groups + g) * c.inputs * plan.image + plan.term_offset(t);
+        each_row(plan, y, x, [&](T* __restrict to, const T* __restrict from) WOOTZ_LAMBDA {
+          if (step == 1)
+            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
+          else
+            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j * step];
+        });
+      }
+    }
+  });
+}
+
+template <class T> void input_rows(const Conv& c) {
+  Plan plan(c);
+  int64_t step = c.stride[2], width = c.out[2];
+  parallel_for(c.batch * c.groups * c.inputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.taps)), [&](int64_t begin, int64_t last) {
+    for (int64_t i = begin; i < last; ++i) {
+      int64_t channel = i % c.inputs, ng = i / c.inputs, g = ng % c.groups;
+      T* image = static_cast<T*>(c.x) + i * plan.image;
+      std::fill_n(image, plan.image, T(0));
+      for (int64_t o = 0; o < c.outputs; ++o)
+        for (int64_t t = 0; t < plan.taps; ++t) {
+          T w = static_cast<const T*>(c.weight)[(g * c.outputs + o) * plan.terms + channel * plan.taps + t];
+          T* y = static_cast<T*>(c.y) + (ng * c.outputs + o) * plan.positions;
+          each_row(plan, y, image + plan.tap_offset[static_cast<size_t>(t)], [&](const T* __restrict from, T* __restrict to) WOOTZ_LAMBDA {
+            if (step == 1)
+              for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
+            else
+              for (int64_t j = 0; j < width; ++j) to[j * step] += w * from[j];
+          });
+        }
+    }
+  });
+}
+
+template <class T> WOOTZ_INLINE T dot(const T* a, const T* b, int64_t step, int64_t n) {
+  using V = Vec<T>;
+  T sum(0);
+  int64_t i = 0;
+  if (step == 1) {
+    V acc(T(0));
+    for (; i + V::size <= n; i += V::size) acc += V::load(a + i) * V::load(b + i);
+    sum = fold(acc, [](T p, T q) { return p + q; });
+  }
+  for (; i < n; ++i) sum += a[i] * b[i * step];
+  return sum;
+}
+
+// x is [batch, channels, size] here.
+template <class T> void weight_rows(const Conv& c) {
+  Plan plan(c);
+  parallel_for(c.groups * c.outputs, std::max<int64_t>(1, 16384 / (c.batch * plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
+    for (int64_t o = begin; o < last; ++o)
+      for (int64_t t = 0; t < plan.terms; ++t) {
+        T sum(0);
+        for (int64_t n = 0; n < c.batch; ++n) {
+          T* y = static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions;
+          T* x = static_cast<T*>(c.x) + (n * c.groups + o / c.outputs) * c.inputs * plan.image + plan.term_offset(t);
+          each_row(plan, y, x, [&](const T* a, const T* b) WOOTZ_LAMBDA { sum += dot(a, b, c.stride[2], c.out[2]); });
+        }
+        static_cast<T*>(c.weight)[o * plan.terms + t] = sum;
+      }
+  });
+}
+
+template <class T> void conv_forward(const Conv& c) { c.outputs < kFewOutputs ? forward_rows<T>(c) : forward_tiles<T>(c); }
+template <class T> void conv_input(const Conv& c) { c.outputs < kFewOutputs ? input_rows<T>(c) : input_tiles<T>(c); }
+template <class T> void conv_weight(const Conv& c, int64_t parts) { parts == 0 ? weight_rows<T>(c) : weight_tiles<T>(c, parts); }
+
+template <class T> void put(FloatKernels<T>& k) {
+  k.conv_forward = conv_forward<T>;
+  k.conv_input = conv_input<T>;
+  k.conv_weight = conv_weight<T>;
+}
+
+}  // namespace
+
+void fill_conv(Kernels& k) {
+  put(k.f32);
+  put(k.f64);
+}
+
+}  // namespace wootz::cpu::WOOTZ_ISA
