@@ -4,6 +4,7 @@ from sys import modules as _modules
 from typing import TYPE_CHECKING
 
 from wootz.nn.functional.activation import *
+from wootz.nn.functional.attention import *
 from wootz.nn.functional.conv import *
 from wootz.nn.functional.ctc import *
 from wootz.nn.functional.distance import *
@@ -21,7 +22,7 @@ from wootz.nn.functional.sparse import *
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     _FAMILIES = (
-        "activation conv ctc distance dropout folding interpolation linear loss "
+        "activation attention conv ctc distance dropout folding interpolation linear loss "
         "normalization padding pooling regression sparse"
     )
     _NAMES = {name for f in _FAMILIES.split() for name in _modules[f"{__name__}.{f}"].__all__}
