@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from wootz.errors import CheckpointError
 
-__all__ = ["ITEMSIZE", "MAX_HEADER", "Entry", "read_header"]
+__all__ = ["ITEMSIZE", "MAX_HEADER", "Entry", "read_header", "read_metadata"]
 
 MAX_HEADER = 100_000_000  # bytes; the format's own limit
 MAX_DIMS = 64
@@ -40,15 +40,28 @@ def read_header(file: BinaryIO, size: int, name: str) -> dict[str, Entry]:
 
     Raises `CheckpointError` for anything that the format does not allow.
     """
+    header, length = _header(file, size, name)
+    header.pop("__metadata__", None)
+    entries = {key: _entry(key, value, name) for key, value in header.items()}
+    _check_tiling(entries, size - 8 - length, name)
+    return entries
+
+
+def read_metadata(file: BinaryIO, size: int, name: str) -> dict[str, str]:
+    """The strings that an open file of ``size`` bytes holds beside its tensors. Raises `CheckpointError`."""
+    metadata: dict[str, str] = _header(file, size, name)[0].get("__metadata__", {})
+    return metadata
+
+
+def _header(file: BinaryIO, size: int, name: str) -> tuple[dict[str, Any], int]:
+    """The header with its metadata checked, and its length in bytes."""
     length = int.from_bytes(_read(file, 8, name, "its first 8 bytes"), "little")
     if length > min(MAX_HEADER, size - 8):
         limit = f"{size - 8} bytes follow" if size - 8 < MAX_HEADER else f"the limit is {MAX_HEADER}"
         raise CheckpointError(f"{name}: the header claims {length} bytes, but {limit}")
     header = _parse(_read(file, length, name, "its header"), name)
-    _check_metadata(header.pop("__metadata__", {}), name)
-    entries = {key: _entry(key, value, name) for key, value in header.items()}
-    _check_tiling(entries, size - 8 - length, name)
-    return entries
+    _check_metadata(header.get("__metadata__", {}), name)
+    return header, length
 
 
 def _read(file: BinaryIO, count: int, name: str, what: str) -> bytes:
