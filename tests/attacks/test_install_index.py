@@ -188,6 +188,25 @@ def test_the_bundle_of_another_night(stall: Stall, client: Client) -> None:
     refused(stall, client, SubjectMismatchError)
 
 
+def test_a_file_beside_the_wheel_of_gigabytes(stall: Stall, client: Client) -> None:
+    pinned = stall.listed().evidence["sbom"]
+    stall.pin("sbom", {**pinned, "size": 1 << 40})
+    refused(stall, client, EvidenceError, "too large")
+
+
+def test_a_known_file_under_another_size(stall: Stall, client: Client) -> None:
+    with serve(stall.nightly.site.root) as (address, _):
+        client.verified(address)  # it is kept from now on, and not brought again
+    pinned = stall.listed().evidence["sbom"]
+    stall.pin("sbom", {**pinned, "size": pinned["size"] + 1})
+    refused(stall, client, EvidenceError, "another size")
+
+
+def test_a_signed_page_of_gigabytes(stall: Stall, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millcert.install.client._MOST_PAGE", 100)
+    refused(stall, client, IndexRefusedError, "page that is too long")
+
+
 def test_provenance_that_nobody_signed(stall: Stall, client: Client) -> None:
     statement = stall.stored("provenance").read_bytes().replace(b"a" * 40, b"b" * 40)
     stall.pin("provenance", stall.put("evil.provenance.json", statement))

@@ -201,6 +201,11 @@ def test_a_stripped_file_beside_the_wheel(nightly: Nightly, suffix: str) -> None
     refused(nightly, ReleaseRefusedError, "not signed|missing", lambda: nightly.publish(wheel))
 
 
+def test_a_wheel_that_is_not_there(nightly: Nightly) -> None:
+    absent = nightly.folder / "wootz-9-py3-none-any.whl"
+    refused(nightly, ReleaseRefusedError, "no such wheel", lambda: nightly.publish(absent))
+
+
 def test_provenance_of_other_bytes(nightly: Nightly) -> None:
     wheel = night(nightly)
     with zipfile.ZipFile(wheel, "a") as archive:
