@@ -34,6 +34,7 @@ from millcert.install.errors import (
 )
 from millcert.install.source import BoundTransport
 from millcert.model import Digest, digest_of
+from millcert.names import normalize
 from millcert.publish.page import Page, PageFile
 
 
@@ -268,6 +269,28 @@ def test_a_dependency_exchanged_on_its_page(stall: Stall, client: Client) -> Non
         lambda page: replace(page, files=(replace(page.files[0], digest=digest_of(evil), size=len(evil)),)), "anvil"
     )
     refused(stall, client, ConfusionError, "lock does not hold")
+
+
+@pytest.mark.parametrize(("name", "match"), [("wootz", "project is quarantined"), ("anvil", "not offered")])
+def test_a_quarantined_project_is_not_installed(stall: Stall, client: Client, name: str, match: str) -> None:
+    stall.nightly.publisher().set_status(INDEX, normalize(name), "quarantined", "malware", NOW)
+    refused(stall, client, ResolutionError, match)
+
+
+def test_a_lock_that_names_a_file_the_index_does_not_list(stall: Stall, client: Client) -> None:
+    relock(stall, b"anvil-2.0-py3-none-any.whl", b"anvil-2.0-1-py3-none-any.whl")
+    refused(stall, client, ResolutionError, "not offered")
+
+
+def test_a_lock_that_would_build_from_sources(stall: Stall, client: Client) -> None:
+    """An archive of sources runs its own code when it is installed."""
+    lock = stall.stored("pylock").read_bytes().decode()
+    kept, *packages = lock.split("[[packages]]\n")
+    (ours,) = [package for package in packages if 'name = "wootz"' in package]
+    sdist = '[[packages]]\nname = "anvil"\nversion = "2.0"\n[packages.sdist]\nname = "anvil-2.0.tar.gz"\nsize = 1\n'
+    sdist += f'path = "anvil-2.0.tar.gz"\nhashes = {{sha256 = "{"0" * 64}"}}\n'
+    stall.pin("pylock", stall.put("evil.toml", f"{kept}[[packages]]\n{ours}\n{sdist}".encode()))
+    refused(stall, client, EvidenceError, "other than wheels")
 
 
 def test_a_page_of_another_project(stall: Stall, client: Client) -> None:

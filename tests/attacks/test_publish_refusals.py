@@ -206,6 +206,21 @@ def test_a_wheel_that_is_not_there(nightly: Nightly) -> None:
     refused(nightly, ReleaseRefusedError, "no such wheel", lambda: nightly.publish(absent))
 
 
+def test_a_wheel_with_the_metadata_of_two(nightly: Nightly) -> None:
+    wheel = night(nightly)
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("numpy-1.0.dist-info/METADATA", "Metadata-Version: 2.4\nName: numpy\nVersion: 1.0\n")
+    refused(nightly, ReleaseRefusedError, "cannot be read", lambda: nightly.publish(wheel))
+
+
+@pytest.mark.parametrize("limit", ["_MOST_METADATA", "_MOST_SIDECAR"])
+def test_files_beyond_a_limit(nightly: Nightly, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    wheel = night(nightly)
+    monkeypatch.setattr(f"millcert.publish.artifact.{limit}", 10)
+    error = refused(nightly, ReleaseRefusedError, None, lambda: nightly.publish(wheel))
+    assert "too large" in str(error)
+
+
 def test_provenance_of_other_bytes(nightly: Nightly) -> None:
     wheel = night(nightly)
     with zipfile.ZipFile(wheel, "a") as archive:

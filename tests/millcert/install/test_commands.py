@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +50,27 @@ def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     return result
 
 
-def test_install_into_an_environment_and_explain_it(site: str, options: list[str], tmp_path: Path) -> None:
+def test_install_into_an_environment_and_explain_it(
+    stall: Stall, site: str, options: list[str], tmp_path: Path
+) -> None:
     environment = new_environment(tmp_path / "env")
     python = ["--python", str(environment.python)]
     where = ["wootz", "--nightly", "--index-url", site, *python]
     dry = run("install", *where, "--dry-run", *options)
     assert "variant cpu: no NVIDIA driver library" in dry.stderr
     assert re.search(r"^ +7 signature: by certificate", dry.stdout, re.MULTILINE)
+    young = run("install", *where, "--variant", "cpu", "--cooldown", "3d", *options, code=14)
+    assert "no release was attested long enough ago" in young.stderr
     done = json.loads(run("install", *where, "--variant", "cpu", "--json", *options).stdout)
     assert done["installed"] and done["chain"]["version"] == FIRST
     told = subprocess.run([environment.python, "-c", "import wootz; print(wootz.anvil.weight)"], capture_output=True)
     assert told.stdout == b"7\n"
     explained = run("explain", "wootz", *python, *options[-2:])
     assert IDENTITY in explained.stdout
+    wheel = next((stall.nightly.site.root / "files" / "wootz").glob("*.whl"))
+    assert IDENTITY in run("explain", str(wheel), *options[-2:]).stdout
+    (tmp_path / wheel.name).write_bytes(wheel.read_bytes() + b"\0")
+    assert "verified no wheel" in run("explain", str(tmp_path / wheel.name), *options[-2:], code=2).stderr
     version, folder = environment.installed("wootz")
     assert version == FIRST
     assert not list(folder.glob("wootz-*.dist-info/direct_url.json"))
@@ -81,6 +90,9 @@ def test_a_kit_is_made_checked_and_installed_without_a_network(
     elsewhere = [*options[:-1], str(tmp_path / "elsewhere")]
     checked = json.loads(run("kit", "verify", str(kit), "--json", *elsewhere).stdout)
     assert [wheel["file"].split("-")[0] for wheel in checked["chain"]["wheels"]] == ["wootz", "anvil"]
+    future = (NOW + timedelta(days=2)).isoformat()
+    assert "--as-of is in the future" in run("kit", "verify", str(kit), "--as-of", future, *elsewhere, code=14).stderr
+    run("kit", "verify", str(kit), "--as-of", (NOW - timedelta(days=1)).isoformat(), *elsewhere)
     run("kit", "install", str(kit), "--target", str(tmp_path / "target"), *elsewhere)
     assert installed(tmp_path / "target") == {f"wootz-{FIRST}", "anvil-2.0"}
 

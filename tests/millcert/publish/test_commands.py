@@ -92,11 +92,12 @@ class Desk:
         wheel.with_name(f"{wheel.name}.sigstore.json").write_bytes(bundle.to_bytes())
         return wheel
 
-    def publish(self, wheel: Path) -> Result:
+    def publish(self, wheel: Path, *keys: str) -> Result:
         return self.run(
             "publish", str(wheel), "--index", "nightly/cpu", "--site", "@site", "--root", "@root.json",
             "--lock", "@lock.txt", "--policy", "@policy.toml", "--trusted-root", "@root.sigstore.json",
-            "--project", "@project", "--store", "@store", "--key", "@cpu.key", "--key", "@online.key", "--json",
+            "--project", "@project", "--store", "@store", "--key", "@online.key", *(keys or ("--key", "@cpu.key")),
+            "--json",
         )  # fmt: skip
 
 
@@ -149,6 +150,17 @@ def test_later_changes_by_command(desk: Desk, tmp_path: Path) -> None:
     view.write_bytes(b"damaged")
     desk.run("index", "views", "--site", "@site", "--root", "@root.json")
     assert view.read_bytes() == good
+
+
+def test_a_night_that_waits_for_its_publisher(desk: Desk) -> None:
+    """The machine that builds has no publisher's key; whoever has it signs the draft, and it is put into force."""
+    waiting = json.loads(desk.publish(desk.night(), "--drafts", "@drafts").stdout)
+    assert waiting["draft"]
+    assert waiting["timestamp"] == 2, "nothing is in force yet"
+    desk.run("keys", "sign", waiting["draft"], "--key", "@cpu.key")
+    desk.run("keys", "commit", waiting["draft"], "--site", "@site", "--root", "@root.json", "--key", "@online.key")
+    view = desk.folder / "site/nightly/cpu/wootz/index.json"
+    assert json.loads(view.read_bytes())["versions"] == ["0.1.0.dev20261123+cpu"]
 
 
 def test_a_stolen_key_is_revoked_by_command(desk: Desk, tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ class Publisher:
         draft = draft_pages(plan, now, self.lifetimes)
         draft.sign(self.signers)
         if draft.missing() and self.drafts is not None:
+            self.drafts.mkdir(parents=True, exist_ok=True)
             path = self.drafts / f"{min(draft.metadata)}.{plan.state.version('timestamp') + 1}.draft.json"
             write_draft(draft, path)
             return Outcome(plan.state.version("timestamp"), tuple(plan.pages), path)
