@@ -43,26 +43,31 @@ class Wanted:
     packages: tuple[str, ...]
     present: tuple[str, ...]
     suites: tuple[str, ...]
+    architectures: tuple[str, ...] = ("amd64",)
 
 
 def parse_wanted(text: str, origin: str) -> Wanted:
-    """One package a line; ``!name`` for one that is not needed; ``suite: name`` for one more suite than bookworm."""
+    """One package a line; ``!name`` for one that is not needed; ``suite: name`` for one more suite than bookworm;
+    ``architectures: name name`` for others than amd64 alone."""
     packages: list[str] = []
     present: list[str] = []
     suites = ["bookworm"]
+    architectures = ["amd64"]
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.partition("#")[0].strip()
         if not line:
             continue
         if match := re.fullmatch(r"suite: (bookworm-security)", line):
             suites.append(match[1])
+        elif match := re.fullmatch(r"architectures: ((?:amd64|arm64)(?: (?:amd64|arm64))*)", line):
+            architectures = sorted(set(match[1].split()))
         elif match := re.fullmatch(r"(!?)([a-z0-9][a-z0-9+.-]+)", line):
             (present if match[1] else packages).append(match[2])
         else:
             raise LockError("not a package name", file=origin, line=number, found=line[:120])
     if not packages:
         raise LockError("the file asks for no package", file=origin)
-    return Wanted(tuple(sorted(packages)), tuple(sorted(present)), tuple(suites))
+    return Wanted(tuple(sorted(packages)), tuple(sorted(present)), tuple(suites), tuple(architectures))
 
 
 def find_archive(suite: str, environ: Mapping[str, str]) -> Archive:
@@ -84,11 +89,17 @@ def find_archive(suite: str, environ: Mapping[str, str]) -> Archive:
 
 
 def resolve(wanted: Wanted, archives: Sequence[Archive], environ: Mapping[str, str]) -> list[DebianPackage]:
-    """The packages an empty amd64 system would install, without recommendations, from ``main`` alone.
+    """The packages empty systems of the wanted architectures would install, without recommendations, from ``main``.
 
     Raises FetchError where the mirror or its signature fails, LockError where no set of packages fits.
     """
-    with _private_apt(archives, environ) as (apt, status):
+    return sorted({p for architecture in wanted.architectures for p in _resolve(wanted, architecture, archives, environ)})
+
+
+def _resolve(
+    wanted: Wanted, architecture: str, archives: Sequence[Archive], environ: Mapping[str, str]
+) -> list[DebianPackage]:
+    with _private_apt(architecture, archives, environ) as (apt, status):
         _run(["apt-get", "update", "--quiet=2", "--error-on=any"], apt, "apt could not read the mirror", FetchError)
         if wanted.present:
             command = ["apt-cache", "show", "--no-all-versions", *wanted.present]
@@ -113,11 +124,13 @@ def _described(text: str) -> list[DebianPackage]:
                 parse_digest(fields["SHA256"]), fields["Filename"],
             ),
         )  # fmt: skip
-    return sorted(packages.values())
+    return list(packages.values())
 
 
 @contextlib.contextmanager
-def _private_apt(archives: Sequence[Archive], environ: Mapping[str, str]) -> Iterator[tuple[dict[str, str], Path]]:
+def _private_apt(
+    architecture: str, archives: Sequence[Archive], environ: Mapping[str, str]
+) -> Iterator[tuple[dict[str, str], Path]]:
     """The environment that makes apt use a state of its own, and its list of installed packages (empty)."""
     with tempfile.TemporaryDirectory(prefix="millcert-apt-") as name:
         folder = Path(name)
@@ -127,7 +140,7 @@ def _private_apt(archives: Sequence[Archive], environ: Mapping[str, str]) -> Ite
         lines = [f"deb{_signed_by(folder, environ)} {archive.address} {archive.suite} main\n" for archive in archives]
         (folder / "sources.list").write_text("".join(lines))
         (folder / "status").touch()
-        (folder / "apt.conf").write_text(_settings(folder))
+        (folder / "apt.conf").write_text(_settings(folder, architecture))
         yield {**environ, "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C.UTF-8"}, folder / "status"
 
 
@@ -150,7 +163,7 @@ def _installed(text: str) -> str:
     )
 
 
-def _settings(folder: Path) -> str:
+def _settings(folder: Path, architecture: str) -> str:
     # read after the machine's own apt.conf.d, so proxies stay; hooks and preferences of the machine do not
     return f"""
 Dir::State "{folder}";
@@ -163,9 +176,9 @@ Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 Dir::Log "{folder}";
-APT::Architecture "amd64";
+APT::Architecture "{architecture}";
 #clear APT::Architectures;
-APT::Architectures {{ "amd64"; }};
+APT::Architectures {{ "{architecture}"; }};
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 Acquire::AllowInsecureRepositories "false";

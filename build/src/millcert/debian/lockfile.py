@@ -32,6 +32,11 @@ class DebianPackage:
     pool: str
 
     @property
+    def label(self) -> str:
+        """How tables call it: its name, with the architecture where that is not amd64."""
+        return f"{self.name}:arm64" if self.architecture == "arm64" else self.name
+
+    @property
     def filename(self) -> str:
         """The file's name."""
         return PurePosixPath(self.pool).name
@@ -44,10 +49,20 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class DebianLock:
-    """The packages of one root or image, in the order of their names."""
+    """The packages of one root or image, in the order of their names; of several architectures where it has them."""
 
     path: Path
     packages: tuple[DebianPackage, ...]
+
+    def for_architecture(self, architecture: str) -> DebianLock:
+        """The packages of one architecture; LockError where the lock has none of its own."""
+        found = tuple(package for package in self.packages if package.architecture in (architecture, "all"))
+        if not any(package.architecture == architecture for package in found):
+            raise LockError(
+                "the lock has no package of this architecture", file=self.path, architecture=architecture,
+                fix=f"name it in {self.path.stem}.in (`architectures: …`), then run `millcert lock debian/{self.path.stem}`",
+            )  # fmt: skip
+        return DebianLock(self.path, found)
 
 
 def read_lock(path: Path) -> DebianLock:
@@ -61,7 +76,7 @@ def read_lock(path: Path) -> DebianLock:
 
 def parse_lock(data: bytes, path: Path) -> DebianLock:
     """A lock from its bytes; ``path`` is for messages only."""
-    packages: dict[str, DebianPackage] = {}
+    packages: dict[tuple[str, str], DebianPackage] = {}
     for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         if not line or line.startswith("#"):
             continue
@@ -75,9 +90,10 @@ def parse_lock(data: bytes, path: Path) -> DebianLock:
             match["name"], match["version"], match["architecture"], int(match["size"]),
             parse_digest(match["digest"]), match["pool"],
         )  # fmt: skip
-        if package.name in packages:
+        clashing = ("amd64", "arm64", "all") if package.architecture == "all" else (package.architecture, "all")
+        if any((package.name, architecture) in packages for architecture in clashing):
             raise LockError("a package that is locked twice", file=path, line=number, name=package.name)
-        packages[package.name] = package
+        packages[package.name, package.architecture] = package
     if not packages:
         raise LockError("the lock is empty", file=path, fix=f"run `millcert lock debian/{path.stem}`")
     return DebianLock(path, tuple(sorted(packages.values())))

@@ -34,6 +34,6 @@ def relock(source: LockSource, environ: Mapping[str, str], *, check: bool = Fals
 
 def _versions(data: bytes, source: LockSource) -> dict[str, str]:
     try:
-        return {package.name: package.version for package in parse_lock(data, source.lock).packages}
+        return {package.label: package.version for package in parse_lock(data, source.lock).packages}
     except LockError:
         return {}  # missing or broken before; the new one is read back by whoever uses it

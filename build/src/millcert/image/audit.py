@@ -26,8 +26,8 @@ class Outdated:
 
 def audit(locked: Iterable[DebianPackage], newest: Iterable[DebianPackage]) -> list[Outdated]:
     """What the lock lacks against a fresh resolution of the same requirements; security updates first."""
-    fresh = {package.name: package for package in newest}
-    old = {package.name: package for package in locked}
+    fresh = {package.label: package for package in newest}
+    old = {package.label: package for package in locked}
     found = [
         Outdated(
             name, old[name].version if name in old else "", fresh[name].version if name in fresh else "",
