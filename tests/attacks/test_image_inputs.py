@@ -176,7 +176,7 @@ def test_two_runtime_locks_that_disagree_are_refused(gallery, tmp_path):
     wheel = write_wheel(tmp_path, "numpy", "0.1", {"numpy/__init__.py": b""})
     other.write_bytes(pin_lines(wheel, "runtime/cu129.in"))
     with pytest.raises(LockError, match="could not share a layer"):
-        site_packages(read_lock(shared), read_lock(other), None)
+        site_packages(read_lock(shared), read_lock(other), None, gallery.images["cu129"].edition)
 
 
 # -- bytes that are not the locked ones

@@ -88,11 +88,13 @@ base = 16_000_000
 wheels = 17_000_000
 cupy-cuda12x = 10_000
 "cuda-12.9" = 10_000
+"cublas-12.9" = 10_000
 millsample = 10_000
 
 [images.image_bytes]
 cpu = 34_000_000
 cu129 = 34_000_000
+cu129-slim = 34_000_000
 """
 
 
@@ -108,11 +110,11 @@ class Workshop:
         """The gzip images of some variants from Debian's frozen archive, and what was run for them."""
         project = Project(self.root)
         images = ImageProject(project, frozen=True)
-        images.fetch(self.store, project.variants(variants), _silent)
+        images.fetch(self.store, images.editions(variants), _silent)
         quiet = Quiet()
         built = images.build(
-            self.store, {name: self.wheels[name] for name in variants}, read_revision(self.root), quiet, jobs=2,
-            compressions=["gzip"], fresh=fresh, dist=dist,
+            self.store, {name: self.wheels[name.removesuffix("-slim")] for name in variants}, read_revision(self.root),
+            quiet, jobs=2, compressions=["gzip"], fresh=fresh, dist=dist,
         )  # fmt: skip
         return built, quiet
 
@@ -141,11 +143,14 @@ def make_workshop(root: Path, store: Store) -> Workshop:
     }
     cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", {"cupy/__init__.py": b"", "cupy/tests/test_a.py": b""})
     cublas = write_wheel(root / "wheels", "nvidia-cublas-cu12", "12.9", CUBLAS)
+    nvrtc = write_wheel(root / "wheels", "nvidia-cuda-nvrtc-cu12", "12.9", NVRTC)
     runtime = root / "lockfiles" / "runtime"
     (runtime / "cu129.txt").write_bytes((runtime / "cpu.txt").read_bytes() + pin_lines(cupy, "runtime/cu129.in"))
     (root / "lockfiles" / "images").mkdir(exist_ok=True)
-    (root / "lockfiles" / "images" / "cu129.txt").write_bytes(pin_lines(cublas, "images/cu129.in"))
-    for wheel in (cupy, cublas):
+    (root / "lockfiles" / "images" / "cu129.txt").write_bytes(
+        pin_lines(cublas, "images/cu129.in") + pin_lines(nvrtc, "images/cu129.in")
+    )
+    for wheel in (cupy, cublas, nvrtc):
         store.ensure_file(wheel)
     commit(root)
     return Workshop(root, store, wheels)
@@ -155,8 +160,13 @@ SAMPLE = {"millsample/__init__.py": PACKAGE, "millsample/tests/__init__.py": b""
 
 
 CUBLAS = {
-    f"nvidia/cublas/{name}": b"x" * 99
-    for name in ("lib/libcublas.so.12", "lib/libnvblas.so.12", "lib/libnvrtc.alt.so.12", "include/cublas.h")
+    f"nvidia/cublas/{name}": b"x" * 99 for name in ("lib/libcublas.so.12", "lib/libnvblas.so.12", "include/cublas.h")
+}
+
+
+NVRTC = {
+    f"nvidia/cuda_nvrtc/{name}": b"x" * 99
+    for name in ("lib/libnvrtc.so.12", "lib/libnvrtc.alt.so.12", "include/nvrtc.h")
 }
 
 
@@ -215,12 +225,12 @@ def gallery(warm_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Gall
     folder = tmp_path_factory.mktemp("images")
     workshop = make_workshop(folder / "project", warm_store)
     try:
-        built, _ = workshop.build("cpu", "cu129")
+        built, _ = workshop.build("cpu", "cu129", "cu129-slim")
     except FetchError as error:
         pytest.skip(f"an image's packages are not in the store and cannot be fetched: {error.message}")
     except SandboxError as error:
         pytest.skip(error.message)
-    images = {image.variant.name: image for image in built}
+    images = {image.edition.name: image for image in built}
     return Gallery(workshop, images, lay_out(images["cpu"].folder, folder / "files"))
 
 

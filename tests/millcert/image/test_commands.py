@@ -159,7 +159,7 @@ def test_a_security_update_that_took_a_pins_place_is_named_with_both_ways_out(ga
         monkeypatch.setenv("MILLCERT_DEBIAN_MIRROR", address)
         monkeypatch.setenv("MILLCERT_DEBIAN_SECURITY_MIRROR", address)
         with pytest.raises(SupersededError) as caught:
-            images.fetch(store, images.project.variants(["cpu"]), lambda *_: None)
+            images.fetch(store, images.editions(["cpu"]), lambda *_: None)
     assert ".deb" in str(caught.value)
     assert "millcert lock debian/image" in caught.value.fix
     assert "--base" in caught.value.fix

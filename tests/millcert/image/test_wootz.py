@@ -34,7 +34,7 @@ def test_the_tutorial_trains_in_the_image(warm_store: Store, tmp_path: Path):
     numpy = pytest.importorskip("numpy")
     images = ImageProject(Project(ROOT), frozen=True)
     try:
-        images.fetch(warm_store, images.project.variants(["cpu"]), lambda *_: None)
+        images.fetch(warm_store, images.editions(["cpu"]), lambda *_: None)
     except FetchError as error:
         pytest.skip(f"the image's packages are not in the store and cannot be fetched: {error.message}")
     (image,) = images.build(

@@ -23,7 +23,7 @@ def image_provenance(project: str, image: BuiltImage, revision: Revision, builde
         build_type=BUILD_TYPE,
         builder_id=builder_id,
         external_parameters={
-            "project": project, "variant": image.variant.name, "compression": image.compression, "tag": image.tag,
+            "project": project, "image": image.edition.name, "compression": image.compression, "tag": image.tag,
             "commit": revision.commit, "dirty": revision.dirty,
         },
         internal_parameters={"layers": {layer.planned.name: layer.built.key for layer in image.layers}},

@@ -11,13 +11,15 @@ import click
 
 from millcert.cli.build import project_option, run_build, store_option
 from millcert.cli.console import emit_json, json_option, messages, results
-from millcert.cli.image_registry import diff_command, explain_command, pull_command, push_command, verify_command
+from millcert.cli.image_push import push_command
+from millcert.cli.image_registry import diff_command, explain_command, pull_command, verify_command
 from millcert.cli.table import megabytes, print_table
 from millcert.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from millcert.image.budget import Weight
-    from millcert.image.project import BuiltImage
+    from millcert.image.edition import Edition
+    from millcert.image.project import BuiltImage, ImageProject
     from millcert.wheel.project import Project
 
 __all__ = ["commands"]
@@ -33,7 +35,8 @@ def image_group() -> None:
 
 @image_group.command("build")
 @click.argument("variants", nargs=-1)
-@click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Use this wheel of the project (one a variant).")
+@click.option("--arch", "architectures", multiple=True, help="For this architecture alone (repeatable).")
+@click.option("--wheel", "wheels", multiple=True, type=_FILE, help="Use this wheel of the project (one an image).")
 @click.option(
     "--compression", "compressions", multiple=True, type=click.Choice(["gzip", "zstd"]), default=("gzip", "zstd"),
     show_default=True, help="Which tags to make (repeatable).",
@@ -49,16 +52,19 @@ def image_group() -> None:
 @store_option
 @json_option
 def build_command(
-    variants: tuple[str, ...], wheels: tuple[Path, ...], compressions: tuple[str, ...], frozen: bool,
-    dist: Path | None, jobs: int, fresh: bool, builder_id: str, root: Path, store_root: Path | None, as_json: bool,
+    variants: tuple[str, ...], architectures: tuple[str, ...], wheels: tuple[Path, ...], compressions: tuple[str, ...],
+    frozen: bool, dist: Path | None, jobs: int, fresh: bool, builder_id: str, root: Path, store_root: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Assemble the images of VARIANTS (all of them when none is named) as OCI layouts in dist/images/.
+
+    A variant has an image for each of its architectures; `cu130-slim` names the one without cuBLAS alone.
 
     The project's wheels are built first, or taken from --wheel. Layers that were packed before are looked up.
 
     \b
     Examples:
-      millcert image build cpu                    one image, gzip and zstd
+      millcert image build cpu --arch x86_64      one image, gzip and zstd
       millcert image build cpu --base             when the mirror has dropped a pinned security update
       skopeo inspect oci:dist/images/cpu:TAG      any OCI tool reads the result
     """
@@ -76,9 +82,10 @@ def build_command(
         raise ConfigError("targets.toml has no [images]: without budgets no image is built", project=project.root)
     images = ImageProject(project, frozen=frozen)
     store = Store(store_root or default_root(os.environ))
-    chosen = _wheels(project, variants, wheels, jobs, store_root, dist)
+    editions = _editions(images, variants or [_target_of(path)[0] for path in wheels], architectures)
+    chosen = _given(editions, wheels) if wheels else _built(project, editions, jobs, store_root, dist)
     with FetchProgress() as fetching:
-        images.fetch(store, project.variants(chosen), fetching)
+        images.fetch(store, [edition for edition in editions if edition.name in chosen], fetching)
     revision = read_revision(project.root)
     with BuildProgress() as observer:
         built = images.build(
@@ -97,33 +104,62 @@ def build_command(
     check_budget(weights)
 
 
-def _wheels(
-    project: Project, variants: Sequence[str], given: Sequence[Path], jobs: int, store: Path | None, dist: Path | None
+def _editions(images: ImageProject, variants: Sequence[str], architectures: Sequence[str]) -> list[Edition]:
+    found = images.editions(variants)
+    if unknown := sorted(set(architectures) - {edition.architecture for edition in found}):
+        raise UsageError(
+            "no chosen image is for this architecture", found=unknown[0],
+            expected=", ".join(sorted({edition.architecture for edition in found})),
+        )  # fmt: skip
+    return [edition for edition in found if not architectures or edition.architecture in architectures]
+
+
+def _built(
+    project: Project, editions: Sequence[Edition], jobs: int, store: Path | None, dist: Path | None
 ) -> dict[str, Path]:
-    """The wheel of each chosen variant for amd64, built unless given."""
-    if given:
-        found = {_variant_of(path): path for path in given}
-        if missing := [name for name in variants if name not in found]:
-            raise UsageError("no wheel is given for a variant", variant=missing[0], fix="give one --wheel a variant")
-        return {variant.name: found[variant.name] for variant in project.variants(variants or found)}
-    names = [variant.name for variant in project.variants(variants)]
-    result = run_build(project, names, ["x86_64"], jobs, False, store, dist)
-    return {wheel.planned.variant: wheel.path for wheel in result.wheels}
+    """The wheel of each image by its name, built now."""
+    names = list(dict.fromkeys(edition.variant.name for edition in editions))
+    architectures = list(dict.fromkeys(edition.architecture for edition in editions))
+    result = run_build(project, names, architectures, jobs, False, store, dist)
+    paths = {(wheel.planned.variant, wheel.planned.architecture): wheel.path for wheel in result.wheels}
+    return {edition.name: paths[edition.variant.name, edition.architecture] for edition in editions}
 
 
-def _variant_of(path: Path) -> str:
+def _given(editions: Sequence[Edition], wheels: Sequence[Path]) -> dict[str, Path]:
+    """The wheel of each image by its name, of those given; images that none was given for are left out."""
+    found = {
+        edition.name: path
+        for path in wheels
+        for variant, architectures in [_target_of(path)]
+        for edition in editions
+        if edition.variant.name == variant and (edition.architecture in architectures or "any" in architectures)
+    }
+    for edition in editions:
+        # a wheel for one architecture is enough: the others' images are then not built
+        if not any(other.variant == edition.variant and other.name in found for other in editions):
+            raise UsageError(
+                "no wheel is given for a variant", variant=edition.variant.name, fix="give one --wheel an image"
+            )
+    return found
+
+
+def _target_of(path: Path) -> tuple[str, set[str]]:
+    """A wheel's variant, and the architectures it is for."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
-        local = parse_wheel_filename(path.name)[1].local
+        _, version, _, tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise UsageError("not a wheel's file name", file=path, reason=error) from error
-    return (local or "").partition(".")[0]
+    known = ("x86_64", "aarch64")
+    return (version.local or "").partition(".")[0], {
+        next((name for name in known if tag.platform.endswith(f"_{name}")), tag.platform) for tag in tags
+    }
 
 
 def _image_row(image: BuiltImage) -> dict[str, Any]:
     return {
-        "variant": image.variant.name,
+        "image": image.edition.name,
         "tag": image.tag,
         "compression": image.compression,
         "digest": f"sha256:{image.digest}",

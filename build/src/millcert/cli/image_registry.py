@@ -1,33 +1,31 @@
-"""``millcert image push``, ``pull``, ``verify``, ``explain`` and ``diff``: images in registries and in layouts."""
+"""``millcert image pull``, ``verify``, ``explain`` and ``diff``: images in registries and in layouts."""
 
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from millcert.cli.attest import policy_from_options, trust_config_option, trust_root_from_options
-from millcert.cli.console import emit_json, json_option, messages, results
+from millcert.cli.console import emit_json, json_option, results
+from millcert.cli.registry import TransferProgress, architecture_option, open_registry
 from millcert.cli.table import megabytes, print_table
 from millcert.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from millcert.image.compare import ImageContents
     from millcert.image.manifest import Descriptor
     from millcert.image.referrers import Artifact
     from millcert.image.registry import Registry
     from millcert.model import Digest
 
-__all__ = ["diff_command", "explain_command", "pull_command", "push_command", "verify_command"]
+__all__ = ["diff_command", "explain_command", "pull_command", "verify_command"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -45,87 +43,19 @@ class _Subject:
     registry: Registry | None
 
 
-class _Progress:
-    """A live line of the bytes that went or came; silent where standard error is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._live = Progress(*columns, console=messages(), transient=True, disable=not messages().is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._live.stop()
-
-    def __call__(self, digest: str, done: int, size: int) -> None:
-        if digest not in self._tasks:
-            self._tasks[digest] = self._live.add_task(digest[:12], total=size)
-        self._live.update(self._tasks[digest], completed=done)
-
-
-@click.command("push")
-@click.argument("layout", type=_FOLDER)
-@click.argument("repository")
-@click.option("--tag", default="", help="The tag in the registry (default: the image's own; with -zstd for zstd).")
-@click.option("--unsigned", is_flag=True, help="Push an image that nobody signed.")
-@json_option
-def push_command(layout: Path, repository: str, tag: str, unsigned: bool, as_json: bool) -> None:
-    """Push the images of LAYOUT with their signatures, SBOMs and provenance to REPOSITORY.
-
-    Digests stay as they are. The tag moves last, when all else was read back; a push that was cut off continues.
-
-    \b
-    Example:
-      millcert image push dist/images/cpu registry.example.org/team/wootz
-    """
-    from millcert.image.layout import Layout
-    from millcert.image.referrers import ALL_KINDS, artifacts_beside, check_artifacts
-    from millcert.image.transfer import name_of, push
-
-    registry, _ = _registry(repository)
-    wanted = [kind for kind in ALL_KINDS if kind != "signature" or not unsigned]
-    rows: list[dict[str, Any]] = []
-    source = Layout(layout)
-    images = source.images()
-    if tag and len(images) > 1:
-        raise UsageError("one tag for several images", images=", ".join(i.tag for i in images), fix="leave --tag out")
-    for image in images:
-        path = layout.parent / name_of(source.json(image.descriptor))
-        artifacts = artifacts_beside(path)
-        check_artifacts(artifacts, image.descriptor.digest, wanted)
-        with _Progress() as progress:
-            pushed = push(source, image, artifacts, registry, tag or image.tag, progress)
-        rows.append({
-            "tag": pushed.tag, "digest": f"sha256:{pushed.descriptor.digest}", "sent": pushed.sent,
-            "referrers": pushed.referrers, "fallback": pushed.by_fallback,
-        })  # fmt: skip
-    if as_json:
-        emit_json({"pushed": rows})
-        return
-    table = [
-        [r["tag"], r["digest"], megabytes(r["sent"]), f"{r['referrers']}{' by the fallback tag' * r['fallback']}"]
-        for r in rows
-    ]
-    print_table(("tag", "digest", "sent", "referrers"), table)
-
-
 @click.command("pull")
 @click.argument("reference")
 @click.argument("folder", type=_FOLDER)
+@architecture_option
 @json_option
-def pull_command(reference: str, folder: Path, as_json: bool) -> None:
+def pull_command(reference: str, folder: Path, architecture: str, as_json: bool) -> None:
     """Bring an image with everything that refers to it into FOLDER, to be verified or loaded without a network."""
     from millcert.image.referrers import place_artifacts
     from millcert.image.transfer import pull
 
-    registry, wanted = _registry(reference)
-    with _Progress() as progress:
-        pulled = pull(registry, wanted, folder, progress)
+    registry, wanted = open_registry(reference)
+    with TransferProgress() as progress:
+        pulled = pull(registry, wanted, folder, progress, architecture)
     place_artifacts(pulled.artifacts, folder / pulled.name)
     layout = folder / pulled.name.removesuffix(".manifest.json")
     if as_json:
@@ -204,12 +134,13 @@ def _check_blobs(subject: _Subject, layers: bool) -> int:
 
 @click.command("explain")
 @click.argument("image")
+@architecture_option
 @json_option
-def explain_command(image: str, as_json: bool) -> None:
+def explain_command(image: str, architecture: str, as_json: bool) -> None:
     """List the layers and packages of IMAGE, a reference or a layout: what each weighs and why it is there."""
     from millcert.image.compare import package_facts
 
-    with _subjects(image) as subjects:
+    with _subjects(image, architecture) as subjects:
         subject = subjects[0]
         document = json.loads(subject.path.read_bytes())
         names = [str(entry["created_by"]).removeprefix("millcert: ") for entry in _config(subject)["history"]]
@@ -231,12 +162,13 @@ def explain_command(image: str, as_json: bool) -> None:
 @click.command("diff")
 @click.argument("before")
 @click.argument("after")
+@architecture_option
 @json_option
-def diff_command(before: str, after: str, as_json: bool) -> None:
+def diff_command(before: str, after: str, architecture: str, as_json: bool) -> None:
     """Say what changed between two images, references or layouts: packages, layers, files and bytes."""
     from millcert.image.compare import compare
 
-    with _subjects(before) as first, _subjects(after) as second:
+    with _subjects(before, architecture) as first, _subjects(after, architecture) as second:
         same = {part.digest for part in _parts(first[0])} & {part.digest for part in _parts(second[0])}
         changes = compare(_contents(first[0], same), _contents(second[0], same))
     if as_json:
@@ -269,11 +201,14 @@ def _contents(subject: _Subject, same: set[Digest]) -> ImageContents:
 
 
 @contextmanager
-def _subjects(text: str) -> Iterator[list[_Subject]]:
-    """The images that a reference or a layout's folder names; what had to be fetched is gone afterwards."""
+def _subjects(text: str, architecture: str = "") -> Iterator[list[_Subject]]:
+    """The images that a reference or a layout's folder names; what had to be fetched is gone afterwards.
+
+    Of an index those of one architecture, or all.
+    """
     from millcert.image.layout import Layout
     from millcert.image.referrers import artifacts_beside
-    from millcert.image.transfer import name_of, pull
+    from millcert.image.transfer import name_of, pull_records, resolve
 
     folder = Path(text)
     if folder.is_dir():
@@ -288,22 +223,15 @@ def _subjects(text: str) -> Iterator[list[_Subject]]:
             found.append(_Subject(image.tag, path, image.descriptor, artifacts_beside(path), folder, None))
         yield found
         return
-    registry, wanted = _registry(text)
-    pulled = pull(registry, wanted)
+    registry, wanted = open_registry(text)
+    images = [pull_records(registry, *image) for image in resolve(registry, wanted, architecture)]
     with tempfile.TemporaryDirectory(prefix="millcert-image-") as name:
-        path = Path(name) / pulled.name
-        path.write_bytes(pulled.manifest)
-        yield [_Subject(text, path, pulled.descriptor, pulled.artifacts, None, registry)]
-
-
-def _registry(text: str) -> tuple[Registry, str]:
-    from millcert.image.credentials import machine_credentials
-    from millcert.image.reference import parse_reference
-    from millcert.image.registry import Registry
-    from millcert.image.session import RegistrySession
-
-    reference = parse_reference(text)
-    return Registry(reference, RegistrySession(machine_credentials(os.environ))), reference.wanted
+        subjects = []
+        for pulled in images:
+            path = Path(name) / pulled.name
+            path.write_bytes(pulled.manifest)
+            subjects.append(_Subject(text, path, pulled.descriptor, pulled.artifacts, None, registry))
+        yield subjects
 
 
 def _parts(subject: _Subject) -> list[Descriptor]:

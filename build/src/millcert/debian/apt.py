@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from millcert.debian.control import stanzas
@@ -93,7 +94,8 @@ def resolve(wanted: Wanted, archives: Sequence[Archive], environ: Mapping[str, s
 
     Raises FetchError where the mirror or its signature fails, LockError where no set of packages fits.
     """
-    return sorted({p for architecture in wanted.architectures for p in _resolve(wanted, architecture, archives, environ)})
+    each = [_resolve(wanted, architecture, archives, environ) for architecture in wanted.architectures]
+    return sorted(set(chain.from_iterable(each)))
 
 
 def _resolve(

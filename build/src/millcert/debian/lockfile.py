@@ -58,9 +58,10 @@ class DebianLock:
         """The packages of one architecture; LockError where the lock has none of its own."""
         found = tuple(package for package in self.packages if package.architecture in (architecture, "all"))
         if not any(package.architecture == architecture for package in found):
+            name = self.path.stem
             raise LockError(
                 "the lock has no package of this architecture", file=self.path, architecture=architecture,
-                fix=f"name it in {self.path.stem}.in (`architectures: …`), then run `millcert lock debian/{self.path.stem}`",
+                fix=f"write `architectures: amd64 {architecture}` in {name}.in and run `millcert lock debian/{name}`",
             )  # fmt: skip
         return DebianLock(self.path, found)
 

@@ -40,8 +40,8 @@ def weigh(images: Sequence[BuiltImage], budgets: ImageBudgets) -> list[Weight]:
             name = layer.planned.name
             if name not in budgets.layers:
                 raise ConfigError("a layer without a budget", expected=f"images.layer_bytes.{name} in targets.toml")
-            found.append(Weight(image.variant.name, name, layer.size, budgets.layers[name]))
-        found.append(Weight(image.variant.name, "", image.compressed, budgets.totals[image.variant.name]))
+            found.append(Weight(image.edition.name, name, layer.size, budgets.layers[name]))
+        found.append(Weight(image.edition.name, "", image.compressed, budgets.totals[image.edition.family]))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from millcert.errors import UsageError
 from millcert.image.errors import DigestError
-from millcert.image.manifest import MANIFEST, Descriptor, image_index
+from millcert.image.manifest import MANIFEST, Descriptor, image_index, parts_of
 from millcert.model import Digest, digest_of, digest_of_file, parse_digest
 from millcert.wheel.release import place
 
@@ -74,9 +74,9 @@ class Layout:
 
     def finish(self, images: Sequence[TaggedManifest]) -> None:
         """Write the index, which makes the images visible all at once, and drop blobs that no image has any more."""
-        platform = {"architecture": "amd64", "os": "linux"}
         entries = [
-            {**image.descriptor.as_dict(), "annotations": {TAG: image.tag}, "platform": platform} for image in images
+            {**image.descriptor.as_dict(), "annotations": {TAG: image.tag}, "platform": self.platform(image.descriptor)}
+            for image in images
         ]
         place(self.folder / "oci-layout", _VERSION)
         place(self.folder / "index.json", image_index(entries))
@@ -104,6 +104,11 @@ class Layout:
             raise UsageError("the layout has no such tag", found=tag, known=", ".join(image.tag for image in images))
         return chosen
 
+    def platform(self, descriptor: Descriptor) -> dict[str, str]:
+        """What an image runs on, as its config says."""
+        config = self.json(parts_of(self.json(descriptor))[0])
+        return {"architecture": str(config.get("architecture", "")), "os": str(config.get("os", ""))}
+
     def json(self, descriptor: Descriptor) -> Mapping[str, Any]:
         """A JSON blob, its digest checked."""
         document: Mapping[str, Any] = json.loads(self.read(descriptor))
@@ -130,8 +135,7 @@ class Layout:
         return path
 
     def _parts(self, descriptor: Descriptor) -> list[str]:
-        manifest = self.json(descriptor)
-        return [parse_digest(part["digest"]) for part in [manifest["config"], *manifest["layers"]]]
+        return [part.digest for part in parts_of(self.json(descriptor))]
 
     def _path(self, digest: Digest) -> Path:
         return self.folder / "blobs" / "sha256" / digest

@@ -63,7 +63,7 @@ class ImageFacts:
     version: str
     revision: str
     source: str
-    variant: str
+    platform: str
     created: int
     environment: Mapping[str, str]
     entrypoint: Sequence[str]
@@ -87,7 +87,7 @@ def timestamp(seconds: int) -> str:
 
 
 def image_config(facts: ImageFacts, layers: Sequence[tuple[str, Digest]]) -> bytes:
-    """The config of an amd64 image; ``layers`` are names with the digests of the uncompressed archives."""
+    """The config of an image; ``layers`` are names with the digests of the uncompressed archives."""
     created = timestamp(facts.created)
     process = {
         "User": facts.user,
@@ -100,7 +100,7 @@ def image_config(facts: ImageFacts, layers: Sequence[tuple[str, Digest]]) -> byt
     }
     return canonical_json(
         {
-            "architecture": "amd64",
+            "architecture": facts.platform,
             "os": "linux",
             "created": created,
             "config": process,

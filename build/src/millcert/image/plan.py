@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,13 @@ from millcert.errors import LockError
 from millcert.hermetic.derivation import Command, Import, Material, Node, Output
 from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
 from millcert.image import steps
+from millcert.image.edition import Edition
 from millcert.image.recipe import LayerKind, Recipe
 from millcert.model import Digest, canonical_json
 from millcert.store import Store
-from millcert.targets import Variant
 from millcert.tree import Entry
 
-__all__ = ["Compression", "ImagePlan", "Pinned", "PlannedLayer", "plan_images", "site_packages"]
+__all__ = ["Compression", "ImagePlan", "Pinned", "PlannedLayer", "Wheels", "plan_images", "site_packages"]
 
 Compression = Literal["gzip", "zstd"]
 
@@ -27,6 +28,7 @@ _PYTHON = "/usr/bin/python3.11"
 _CLOCK = 315532800  # 1980: a layer changes when its contents do, not when somebody commits
 _SITE = "usr/local/lib/python3.11/dist-packages"
 _NOBODY = 65532
+_BLAS = "nvidia-cublas"  # four fifths of a CUDA image, so it has a layer of its own
 _FILES = {
     "etc/passwd": (
         "root:x:0:0:root:/root:/sbin/nologin\n"
@@ -42,14 +44,33 @@ _CERTIFICATES = {"etc/ssl/certs/ca-certificates.crt": "usr/share/ca-certificates
 
 @dataclass(frozen=True)
 class Pinned:
-    """What an image of one variant is made from; ``cupy`` and ``cuda`` are empty for the CPU."""
+    """What one image is made from; ``cupy``, ``cuda`` and ``blas`` are empty for the CPU, ``blas`` when slim."""
 
-    variant: Variant
+    edition: Edition
     base: tuple[Material, ...]
     wheels: tuple[Material, ...]
     cupy: tuple[Material, ...]
     cuda: tuple[Material, ...]
+    blas: tuple[Material, ...]
     project: Material
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """Everything in it, the project last."""
+        return (*self.base, *self.wheels, *self.cupy, *self.cuda, *self.blas, self.project)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """The locked wheels of an image by the layer they go to."""
+
+    shared: Sequence[tuple[lock.Pin, lock.LockedFile]]
+    cupy: Sequence[tuple[lock.Pin, lock.LockedFile]]
+    cuda: Sequence[tuple[lock.Pin, lock.LockedFile]]
+    blas: Sequence[tuple[lock.Pin, lock.LockedFile]]
+
+    def __iter__(self) -> Iterator[tuple[lock.Pin, lock.LockedFile]]:
+        return chain(self.shared, self.cupy, self.cuda, self.blas)
 
 
 @dataclass(frozen=True)
@@ -64,22 +85,20 @@ class PlannedLayer:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """Nodes in an order in which each comes after what it needs, and the layers of each variant."""
+    """Nodes in an order in which each comes after what it needs, and the layers of each image by its edition's name."""
 
     nodes: Mapping[str, Node]
     layers: Mapping[str, tuple[PlannedLayer, ...]]
 
 
-def site_packages(
-    shared: lock.Lock, runtime: lock.Lock, libraries: lock.Lock | None
-) -> tuple[list[tuple[lock.Pin, lock.LockedFile]], ...]:
-    """The wheels of the shared layer, of the variant's own layer, and of the CUDA libraries.
+def site_packages(shared: lock.Lock, runtime: lock.Lock, libraries: lock.Lock | None, edition: Edition) -> Wheels:
+    """The wheels of the shared layer, of the variant's own layer, of the CUDA libraries and of cuBLAS.
 
     Raises LockError where the variant's lock disagrees with the shared one: the layer would not be shared.
     """
-    common = lock.select(shared, "x86_64")
+    common = lock.select(shared, edition.architecture)
     own = []
-    for pin, file in lock.select(runtime, "x86_64"):
+    for pin, file in lock.select(runtime, edition.architecture):
         same = next((other for other, _ in common if other.name == pin.name), None)
         if same is None:
             own.append((pin, file))
@@ -90,18 +109,18 @@ def site_packages(
                 second=f"{pin.version} in {runtime.path.name}", fix="run `millcert lock runtime --upgrade`",
             )  # fmt: skip
     present = {pin.name for pin, _ in [*common, *own]}
-    more = [item for item in lock.select(libraries, "x86_64") if item[0].name not in present] if libraries else []
-    return common, own, more
+    locked = lock.select(libraries, edition.architecture) if libraries else []
+    more = [item for item in locked if item[0].name not in present]
+    blas = [item for item in more if item[0].name.startswith(_BLAS)]
+    return Wheels(common, own, [item for item in more if item not in blas], [] if edition.slim else blas)
 
 
-def pin(
-    variant: Variant, packages: debian.DebianLock,
-    wheels: tuple[list[tuple[lock.Pin, lock.LockedFile]], ...], project: Material,
-) -> Pinned:  # fmt: skip
-    """The materials of one variant's image."""
-    shared, own, libraries = (tuple(material_of_wheel(*item) for item in part) for part in wheels)
-    base = tuple(material_of_deb(package) for package in packages.packages)
-    return Pinned(variant, base, shared, own, libraries, project)
+def pin(edition: Edition, packages: debian.DebianLock, wheels: Wheels, project: Material) -> Pinned:
+    """The materials of one image."""
+    parts = (wheels.shared, wheels.cupy, wheels.cuda, wheels.blas)
+    shared, cupy, cuda, blas = (tuple(material_of_wheel(*item) for item in part) for part in parts)
+    base = tuple(material_of_deb(package) for package in packages.for_architecture(edition.platform).packages)
+    return Pinned(edition, base, shared, cupy, cuda, blas, project)
 
 
 def plan_images(
@@ -110,7 +129,7 @@ def plan_images(
 ) -> ImagePlan:  # fmt: skip
     """Plan the layers of some images; the step and its specs are put into the store, nothing is run."""
     planner = _Planner(recipe, root, zstd, store, compressions)
-    layers = {image.variant.name: tuple(planner.layers(image)) for image in images}
+    layers = {image.edition.name: tuple(planner.layers(image)) for image in images}
     return ImagePlan(planner.nodes, layers)
 
 
@@ -126,7 +145,7 @@ class _Planner:
 
     def layers(self, image: Pinned) -> list[PlannedLayer]:
         """The layers of one image in their order; one that several images have is planned once."""
-        cuda = image.variant.cuda
+        cuda = image.edition.variant.cuda
         wanted: list[tuple[LayerKind, str, tuple[Material, ...]]] = [
             ("base", "base", image.base),
             ("wheels", "wheels", image.wheels),
@@ -134,11 +153,14 @@ class _Planner:
         if cuda:
             wanted.append(("cupy", cuda.cupy, image.cupy))
             wanted.append(("cuda", f"cuda-{cuda.version}", image.cuda))
+            wanted.append(("blas", f"cublas-{cuda.version}", image.blas))
         wanted.append(("project", image.project.name, (image.project,)))
         return [self._layer(image, *fields) for fields in wanted if fields[2]]
 
     def _layer(self, image: Pinned, kind: LayerKind, name: str, materials: tuple[Material, ...]) -> PlannedLayer:
-        label = f"{name}-{image.variant.name}" if kind == "project" else name
+        edition = image.edition
+        label = f"{name}-{edition.variant.name}" if kind == "project" else name
+        label += "" if edition.platform == "amd64" else f"-{edition.platform}"
         unpacked = self._add(Import(f"unpack-{label}", "packages" if kind == "base" else "wheels", materials))
         nodes = {compression: self._pack(label, kind, unpacked, compression) for compression in self._compressions}
         return PlannedLayer(kind, name, materials, nodes)
@@ -169,7 +191,7 @@ class _Planner:
             "folders": _FOLDERS if base else {},
             "clock": _CLOCK,
             "compression": compression,
-            "level": 9 if compression == "gzip" or kind == "cuda" else 19,
+            "level": 9 if compression == "gzip" or kind in ("cuda", "blas") else 19,
         }
 
     def _add(self, node: Node) -> Output:

@@ -18,6 +18,7 @@ from millcert.hermetic.build import Builder, Built, Observer
 from millcert.hermetic.derivation import Import, Material
 from millcert.hermetic.revision import Revision
 from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
+from millcert.image.edition import Edition, editions_of
 from millcert.image.layout import Layout, TaggedManifest, link_or_copy
 from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, NAME, ImageFacts, image_config, image_manifest
 from millcert.image.plan import (
@@ -26,6 +27,7 @@ from millcert.image.plan import (
     ImagePlan,
     Pinned,
     PlannedLayer,
+    Wheels,
     pin,
     plan_images,
     site_packages,
@@ -38,7 +40,6 @@ from millcert.model import Digest
 from millcert.names import normalize
 from millcert.sandbox import Bubblewrap, Sandbox
 from millcert.store import Store
-from millcert.targets import Variant
 from millcert.wheel.project import UNPACKERS, Project
 from millcert.wheel.release import place
 
@@ -67,7 +68,7 @@ class BuiltLayer:
 class BuiltImage:
     """An image in its layout: ``folder`` is the layout, ``manifest`` a copy of its manifest, to sign."""
 
-    variant: Variant
+    edition: Edition
     compression: Compression
     tag: str
     digest: Digest
@@ -92,34 +93,43 @@ class ImageProject:
         self._locks = project.root / "lockfiles"
         self._packages = self._locks / "debian" / ("image-main.lock" if frozen else "image.lock")
 
-    def fetch(self, store: Store, variants: Iterable[Variant], progress: index.Progress) -> None:
-        """Bring every pinned input of some variants' images into the store; the only step that uses the network."""
-        wheels = [item for variant in variants for part in self._wheels(variant) for item in part]
+    def editions(self, names: Iterable[str] = ()) -> list[Edition]:
+        """The named images, a variant's name standing for all of its; all for no names."""
+        return editions_of(self.project.targets, names)
+
+    def fetch(self, store: Store, editions: Sequence[Edition], progress: index.Progress) -> None:
+        """Bring every pinned input of some images into the store; the only step that uses the network."""
+        wheels = [item for edition in editions for item in self._wheels(edition)]
         tools = lock.select(lock.read_lock(self._locks / "toolchain" / "images.txt"), "x86_64")
         index.fetch([*tools, *wheels], store, progress)
         debian.fetch(debian.read_lock(self._locks / "debian" / "base.lock"), store, progress)
         try:
-            debian.fetch(debian.read_lock(self._packages), store, progress)
+            packages = debian.read_lock(self._packages)
+            for platform in sorted({edition.platform for edition in editions}):
+                debian.fetch(packages.for_architecture(platform), store, progress)
         except debian.SupersededError as error:
             error.fix += "; or build with --base, from the archive that drops nothing"
             raise
 
-    def _wheels(self, variant: Variant) -> tuple[list[tuple[lock.Pin, lock.LockedFile]], ...]:
-        libraries = lock.read_lock(self._locks / "images" / f"{variant.name}.txt") if variant.cuda else None
-        return site_packages(*self._runtime_locks(variant), libraries)
+    def _wheels(self, edition: Edition) -> Wheels:
+        shared, runtime, *libraries = self._wheel_locks(edition)
+        return site_packages(shared, runtime, libraries[0] if libraries else None, edition)
 
-    def _runtime_locks(self, variant: Variant) -> tuple[lock.Lock, lock.Lock]:
-        folder = self._locks / "runtime"
-        return lock.read_lock(folder / "cpu.txt"), lock.read_lock(folder / f"{variant.name}.txt")
+    def _wheel_locks(self, edition: Edition) -> list[lock.Lock]:
+        """The locks of the wheels that all images share, of the variant's own, and of CUDA's libraries."""
+        variant = edition.variant
+        names = ["runtime/cpu", f"runtime/{variant.name}", *([f"images/{variant.name}"] if variant.cuda else [])]
+        return [lock.read_lock(self._locks / f"{name}.txt") for name in names]
 
     def plan(
         self, store: Store, wheels: Mapping[str, Path], compressions: Sequence[Compression]
     ) -> tuple[ImagePlan, list[Pinned]]:
-        """The graph of derivations for the images of some variants, given each one's wheel of the project."""
+        """The graph of derivations for some images, given the project's wheel for each edition by its name."""
         packages = debian.read_lock(self._packages)
         images = [
-            pin(variant, packages, self._wheels(variant), _project_wheel(store, variant, wheels[variant.name]))
-            for variant in self.project.variants(wheels)
+            pin(edition, packages, self._wheels(edition), _project_wheel(store, edition, wheels[edition.name]))
+            for edition in self.editions()
+            if edition.name in wheels
         ]
         root = debian.read_lock(self._locks / "debian" / "base.lock")
         tools = lock.select(lock.read_lock(self._locks / "toolchain" / "images.txt"), "x86_64")
@@ -136,7 +146,7 @@ class ImageProject:
         compressions: Sequence[Compression] = ("gzip", "zstd"), fresh: bool = False, dist: Path | None = None,
         sandbox: Callable[[], Sandbox] = Bubblewrap,
     ) -> list[BuiltImage]:  # fmt: skip
-        """Assemble the images of some variants and write their layouts below ``dist``/images.
+        """Assemble the images that ``wheels`` names and write their layouts below ``dist``/images.
 
         Raises UnsafeArchiveError where two layers bring one file, and what building a derivation raises.
         """
@@ -149,30 +159,28 @@ class ImageProject:
         for image in images:
             why = self._reasons(store, image, built)
             layers = {
-                kind: [_layer(store, planned, built, kind, why) for planned in plan.layers[image.variant.name]]
+                kind: [_layer(store, planned, built, kind, why) for planned in plan.layers[image.edition.name]]
                 for kind in compressions
             }
             found += self._release(image, layers, revision, target)
         return found
 
     def _reasons(self, store: Store, image: Pinned, built: Mapping[str, Built]) -> dict[str, str]:
-        unpacked = built["unpack-base"].tree
+        suffix = "" if image.edition.platform == "amd64" else f"-{image.edition.platform}"
+        unpacked = built[f"unpack-base{suffix}"].tree
         controls = {
             material.name: store.tree_file(unpacked, f"packages/{material.name}/control").read_text()
             for material in image.base
         }
         reasons = debian_reasons(self._packages.with_suffix(".in"), controls)
-        locks = [*self._runtime_locks(image.variant)]
-        if image.cuda:
-            locks.append(lock.read_lock(self._locks / "images" / f"{image.variant.name}.txt"))
-        return reasons | wheel_reasons(locks) | {image.project.name: "what the image is for"}
+        return reasons | wheel_reasons(self._wheel_locks(image.edition)) | {image.project.name: "what the image is for"}
 
     def _release(
         self, image: Pinned, layers: Mapping[Compression, list[BuiltLayer]], revision: Revision, target: Path
     ) -> list[BuiltImage]:
         _refuse_overlap(next(iter(layers.values())))
         _refuse_difference(layers)
-        name, tag = image.variant.name, image.project.version.replace("+", "-")
+        name, tag = image.edition.name, _tag(image)
         layout = Layout(target / name)
         facts = self._facts(image, tag, revision)
         found = []
@@ -189,8 +197,8 @@ class ImageProject:
             place(path.with_name(f"{path.name}.cdx.json"), sbom)
             found.append(
                 BuiltImage(
-                    image.variant, compression, full, descriptor.digest, descriptor.size, tuple(parts), layout.folder,
-                    path, (*image.base, *image.wheels, *image.cupy, *image.cuda, image.project),
+                    image.edition, compression, full, descriptor.digest, descriptor.size, tuple(parts), layout.folder,
+                    path, image.materials,
                 )
             )  # fmt: skip
         if "gzip" in layers:
@@ -200,18 +208,25 @@ class ImageProject:
 
     def _facts(self, image: Pinned, tag: str, revision: Revision) -> ImageFacts:
         recipe = self.recipe
-        environment = {**recipe.environment, **(recipe.cuda_environment if image.variant.cuda else {})}
+        environment = {**recipe.environment, **(recipe.cuda_environment if image.edition.variant.cuda else {})}
         return ImageFacts(
             recipe.title, recipe.description, recipe.licenses, tag, revision.commit, revision.remote,
-            image.variant.name, revision.time, environment, (_PYTHON,), (_PYTHON, f"/{HEALTHCHECK}"),
-            "65532:65532", "/work",
+            image.edition.platform, revision.time, environment, (_PYTHON,),
+            (_PYTHON, f"/{HEALTHCHECK}"), "65532:65532", "/work",
         )  # fmt: skip
 
 
-def _project_wheel(store: Store, variant: Variant, path: Path) -> Material:
-    name, version, _, _ = parse_wheel_filename(path.name)
-    if (version.local or "").partition(".")[0] != variant.name:
-        raise UsageError("a wheel of another variant", expected=variant.name, file=path.name)
+def _tag(image: Pinned) -> str:
+    """``0.1.0.dev20261123-cpu``, and what else the edition's name has: a tag says exactly one image."""
+    return image.project.version.replace("+", "-") + image.edition.name.removeprefix(image.edition.variant.name)
+
+
+def _project_wheel(store: Store, edition: Edition, path: Path) -> Material:
+    name, version, _, tags = parse_wheel_filename(path.name)
+    if (version.local or "").partition(".")[0] != edition.variant.name:
+        raise UsageError("a wheel of another variant", expected=edition.variant.name, file=path.name)
+    if not any(tag.platform == "any" or tag.platform.endswith(f"_{edition.architecture}") for tag in tags):
+        raise UsageError("a wheel of another architecture", expected=edition.architecture, file=path.name)
     uri = f"pkg:pypi/{name}@{quote(str(version))}?file_name={quote(path.name)}"
     return Material(str(name), str(version), uri, store.ensure_file(path))
 

@@ -13,7 +13,7 @@ from millcert.errors import ConfigError
 __all__ = ["LayerKind", "PruneRule", "Recipe", "load_recipe"]
 
 # rarest change first, which is also the order in an image
-LayerKind = Literal["base", "wheels", "cupy", "cuda", "project"]
+LayerKind = Literal["base", "wheels", "cupy", "cuda", "blas", "project"]
 
 
 @dataclass(frozen=True)

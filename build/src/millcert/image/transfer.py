@@ -12,16 +12,41 @@ from typing import Any
 from millcert.errors import UsageError
 from millcert.image.errors import DigestError, RegistryError
 from millcert.image.layout import Layout, TaggedManifest
-from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, NAME, Descriptor, parts_of
+from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, NAME, Descriptor, image_index, parts_of
 from millcert.image.referrers import Artifact, pull_artifacts
 from millcert.image.registry import Registry
-from millcert.model import parse_digest
+from millcert.model import digest_of, parse_digest
 from millcert.tree import check_path
 from millcert.wheel.release import place
 
-__all__ = ["Progress", "PulledImage", "Pushed", "name_of", "pull", "push", "resolve"]
+__all__ = [
+    "Member",
+    "Progress",
+    "PulledImage",
+    "Pushed",
+    "name_of",
+    "pull",
+    "pull_records",
+    "push",
+    "push_index",
+    "resolve",
+]
 
 Progress = Callable[[str, int, int], None]  # a blob, the bytes of it that are there, its size
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image as an index lists it: its manifest, operating system and architecture."""
+
+    descriptor: Descriptor
+    platform: tuple[str, str]
+
+    def as_dict(self) -> dict[str, object]:
+        """The index's entry."""
+        system, architecture = self.platform
+        described = Descriptor(MANIFEST, self.descriptor.digest, self.descriptor.size).as_dict()
+        return {**described, "platform": {"os": system, "architecture": architecture}}
 
 
 @dataclass(frozen=True)
@@ -51,7 +76,8 @@ def push(
 ) -> Pushed:  # fmt: skip
     """Push an image with what refers to it; the tag moves last, when everything else was read back.
 
-    Raises RegistryError, DigestError; the tag is then as it was before.
+    Without a tag it is there by its digest alone, for an index to list. Raises RegistryError, DigestError; the tag is
+    then as it was before.
     """
     manifest = layout.json(image.descriptor)
     sent = 0
@@ -62,8 +88,24 @@ def push(
     registry.push_manifest(data, MANIFEST)
     fallback = _push_artifacts(registry, artifacts, name_of(manifest), image.descriptor)
     _read_back(registry, image.descriptor, artifacts)
-    registry.push_manifest(data, MANIFEST, tag)
+    if tag:
+        registry.push_manifest(data, MANIFEST, tag)
     return Pushed(image.descriptor, tag, sent, len(artifacts), fallback)
+
+
+def push_index(members: Sequence[Member], registry: Registry, tag: str) -> Descriptor:
+    """Put one tag over images of several architectures that are in the registry already; it moves last.
+
+    Raises UsageError for two images of one platform, and RegistryError, DigestError as ``push`` does.
+    """
+    platforms = [member.platform for member in members]
+    if twice := [platform for platform in platforms if platforms.count(platform) > 1]:
+        raise UsageError("two images for one platform under one tag", tag=tag, platform="/".join(twice[0]))
+    data = image_index([member.as_dict() for member in members])
+    registry.push_manifest(data, INDEX)
+    descriptor, _ = registry.manifest(f"sha256:{digest_of(data)}")
+    registry.push_manifest(data, INDEX, tag)
+    return descriptor
 
 
 def _push_artifacts(registry: Registry, artifacts: Sequence[Artifact], name: str, subject: Descriptor) -> bool:
@@ -96,34 +138,74 @@ def _read_back(registry: Registry, image: Descriptor, artifacts: Sequence[Artifa
         )  # fmt: skip
 
 
-def resolve(registry: Registry, wanted: str) -> tuple[Descriptor, bytes]:
-    """An image's own manifest by tag or digest, through an index where there is one; amd64 is what we build."""
+def resolve(registry: Registry, wanted: str, architecture: str = "") -> list[tuple[Descriptor, bytes]]:
+    """The manifests of images by tag or digest: one, or those of an index, of one architecture where that is named.
+
+    Raises RegistryError where the index has none, DigestError where an image is for another platform than it says.
+    """
     descriptor, data = registry.manifest(wanted)
     if descriptor.media_type != INDEX:
-        return descriptor, data
-    for entry in json.loads(data)["manifests"]:
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-            return registry.manifest(f"sha256:{parse_digest(entry['digest'])}")
-    raise RegistryError("the index has no image for linux/amd64", index=f"sha256:{descriptor.digest}")
+        return [(descriptor, data)]
+    found = []
+    for member in _members(data):
+        if member.platform[0] == "linux" and architecture in ("", member.platform[1]):
+            found.append(registry.manifest(f"sha256:{member.descriptor.digest}"))
+            _check_platform(registry, found[-1][1], member.platform)
+    if not found:
+        raise RegistryError(
+            "the index has no image for this platform", wanted=f"linux/{architecture or '*'}",
+            found=", ".join("/".join(m.platform) for m in _members(data)), index=f"sha256:{descriptor.digest}",
+        )  # fmt: skip
+    return found
 
 
-def pull(registry: Registry, wanted: str, into: Path | None = None, progress: Progress | None = None) -> PulledImage:
+def _members(data: bytes) -> list[Member]:
+    try:
+        entries = json.loads(data)["manifests"]
+        return [
+            Member(
+                Descriptor(entry["mediaType"], parse_digest(entry["digest"]), int(entry["size"])),
+                (str(entry["platform"]["os"]), str(entry["platform"]["architecture"])),
+            )
+            for entry in entries
+            if "platform" in entry
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DigestError("not an index of images", reason=error) from error
+
+
+def _check_platform(registry: Registry, manifest: bytes, platform: tuple[str, str]) -> None:
+    config = json.loads(registry.small_blob(parts_of(_manifest(manifest))[0]))
+    found = (str(config.get("os")), str(config.get("architecture")))
+    if found != platform:
+        raise DigestError(
+            "the index lists an image under another platform", expected="/".join(platform), found="/".join(found)
+        )
+
+
+def pull_records(registry: Registry, descriptor: Descriptor, data: bytes) -> PulledImage:
+    """An image's manifest with everything that refers to it; none of its blobs."""
+    name = name_of(_manifest(data))
+    return PulledImage(name, descriptor, data, tuple(pull_artifacts(registry, descriptor.digest)))
+
+
+def pull(
+    registry: Registry, wanted: str, into: Path | None = None, progress: Progress | None = None,
+    architecture: str = "amd64",
+) -> PulledImage:  # fmt: skip
     """An image's manifest and what refers to it; with ``into``, its blobs too, as ``into/NAME`` with files beside.
 
-    The folder then holds what ``dist/images`` held, and can be verified without a network.
+    The folder then holds what ``dist/images`` held, and can be verified without a network. ``architecture`` chooses
+    where the registry has an index.
     """
-    descriptor, data = resolve(registry, wanted)
-    manifest = _manifest(data)
-    name = name_of(manifest)
-    pulled = PulledImage(name, descriptor, data, tuple(pull_artifacts(registry, descriptor.digest)))
+    pulled = pull_records(registry, *resolve(registry, wanted, architecture)[0])
     if into is not None:
-        layout = Layout(into / name.removesuffix(".manifest.json"))
-        for part in parts_of(manifest):
+        layout = Layout(into / pulled.name.removesuffix(".manifest.json"))
+        for part in parts_of(json.loads(pulled.manifest)):
             layout.add_chunks(_shown(registry, part, progress), part)
-        layout.add_bytes(data, MANIFEST)
-        layout.finish([TaggedManifest(wanted if ":" not in wanted else "", descriptor)])
-        place(into / name, data)
+        layout.add_bytes(pulled.manifest, MANIFEST)
+        layout.finish([TaggedManifest(wanted if ":" not in wanted else "", pulled.descriptor)])
+        place(into / pulled.name, pulled.manifest)
     return pulled
 
 
