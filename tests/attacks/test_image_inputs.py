@@ -170,6 +170,15 @@ def test_a_wheel_of_another_variant_is_refused(gallery, tmp_path):
         workshop.build("cpu", dist=tmp_path / "dist")
 
 
+def test_a_wheel_of_another_architecture_is_refused(gallery, tmp_path):
+    wheel = gallery.workshop.wheels["cpu"]
+    foreign = tmp_path / wheel.name.replace("py3-none-any", "cp311-abi3-manylinux_2_17_aarch64")
+    shutil.copy(wheel, foreign)
+    workshop = Workshop(gallery.workshop.root, gallery.workshop.store, {"cpu": foreign})
+    with pytest.raises(UsageError, match="another architecture"):
+        workshop.build("cpu", dist=tmp_path / "dist")
+
+
 def test_two_runtime_locks_that_disagree_are_refused(gallery, tmp_path):
     shared = gallery.workshop.root / "lockfiles/runtime/cpu.txt"
     other = tmp_path / "cu129.txt"

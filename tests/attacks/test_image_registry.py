@@ -14,6 +14,7 @@ from tests.support.signed_image import SignedImage, signed_image
 from millcert.image.credentials import machine_credentials
 from millcert.image.errors import DigestError, ReferrerError, RegistryError
 from millcert.image.layout import Layout
+from millcert.image.manifest import INDEX, MANIFEST
 from millcert.image.reference import parse_reference
 from millcert.image.referrers import Artifact, artifacts_beside, check_artifacts
 from millcert.image.registry import Registry
@@ -192,6 +193,35 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(full, tmp_path):
     assert path.read_bytes() == data
 
 
+def offer_index(full: FaultyRegistry, *entries: dict[str, object]) -> None:
+    """Put an index at the tag, as whoever may write to the registry can."""
+    data = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(entries)}).encode()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    full.manifests[digest], full.tags["nightly"] = (INDEX, data), digest
+
+
+def test_an_index_that_lists_an_image_under_another_platform_is_refused(full, signed_image):
+    size = signed_image.manifest.stat().st_size
+    entry = {"mediaType": MANIFEST, "digest": f"sha256:{signed_image.digest}", "size": size}
+    offer_index(full, {**entry, "platform": {"os": "linux", "architecture": "arm64"}})
+    with pytest.raises(DigestError, match="under another platform"):
+        pull(client(full), "nightly", architecture="arm64")
+
+
+def test_an_index_without_the_wanted_platform_says_what_it_has(full, signed_image):
+    entry = {"mediaType": MANIFEST, "digest": f"sha256:{signed_image.digest}", "size": 1}
+    offer_index(full, {**entry, "platform": {"os": "windows", "architecture": "amd64"}})
+    with pytest.raises(RegistryError, match="no image for this platform") as caught:
+        pull(client(full), "nightly")
+    assert "windows/amd64" in caught.value.evidence["found"]
+
+
+def test_an_index_that_is_none_is_a_typed_error(full):
+    offer_index(full, {"mediaType": MANIFEST, "digest": "sha256:1", "size": 1, "platform": {}})
+    with pytest.raises(DigestError, match="not an index"):
+        pull(client(full), "nightly")
+
+
 # -- what refers to an image
 
 
@@ -230,8 +260,9 @@ def test_an_sbom_or_provenance_of_another_image_is_refused(kind, signed_image):
         check_artifacts(artifacts, Layout(signed_image.layout).image().descriptor.digest)
 
 
-def test_garbage_in_place_of_a_list_of_referrers_is_a_typed_error(full):
-    full.always("GET", "/referrers/", lambda handler: handler.answer(200, b"<html>"))
+@pytest.mark.parametrize("answer", [b"<html>", b'{"manifests":[{"digest":"sha256:1"}]}', b"[]"])
+def test_garbage_in_place_of_a_list_of_referrers_is_a_typed_error(answer, full):
+    full.always("GET", "/referrers/", lambda handler: handler.answer(200, answer))
     with pytest.raises(RegistryError, match="not an index"):
         pull(client(full), "nightly")
 

@@ -11,13 +11,14 @@ import hashlib
 import io
 import json
 import shutil
+import stat
 import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from tests.support.hermetic import ROOT, Quiet, commit
@@ -31,10 +32,13 @@ from millcert.wheel.project import Project
 
 __all__ = [
     "HEALTHCHECK",
+    "Files",
     "Gallery",
     "Workshop",
     "blob",
     "config_of",
+    "files_of",
+    "files_of_archives",
     "gallery",
     "lay_out",
     "layer_names",
@@ -67,8 +71,12 @@ abi_tag = "none"
 zig_target = "x86_64-linux-gnu.2.17"
 platform_tag = "manylinux_2_17_x86_64"
 
+[architectures.aarch64]
+zig_target = "aarch64-linux-gnu.2.17"
+platform_tag = "manylinux_2_17_aarch64"
+
 [variants.cpu]
-architectures = ["x86_64"]
+architectures = ["x86_64", "aarch64"]
 
 [variants.cu129]
 architectures = ["x86_64"]
@@ -106,14 +114,14 @@ class Workshop:
     store: Store
     wheels: dict[str, Path]
 
-    def build(self, *variants: str, dist: Path | None = None, fresh: bool = False) -> tuple[list[BuiltImage], Quiet]:
-        """The gzip images of some variants from Debian's frozen archive, and what was run for them."""
+    def build(self, *names: str, dist: Path | None = None, fresh: bool = False) -> tuple[list[BuiltImage], Quiet]:
+        """The gzip images of some editions from Debian's frozen archive, and what was run for them."""
         project = Project(self.root)
         images = ImageProject(project, frozen=True)
-        images.fetch(self.store, images.editions(variants), _silent)
+        images.fetch(self.store, [edition for edition in images.editions() if edition.name in names], _silent)
         quiet = Quiet()
         built = images.build(
-            self.store, {name: self.wheels[name.removesuffix("-slim")] for name in variants}, read_revision(self.root),
+            self.store, {name: self.wheels[name.partition("-")[0]] for name in names}, read_revision(self.root),
             quiet, jobs=2, compressions=["gzip"], fresh=fresh, dist=dist,
         )  # fmt: skip
         return built, quiet
@@ -160,13 +168,14 @@ SAMPLE = {"millsample/__init__.py": PACKAGE, "millsample/tests/__init__.py": b""
 
 
 CUBLAS = {
-    f"nvidia/cublas/{name}": b"x" * 99 for name in ("lib/libcublas.so.12", "lib/libnvblas.so.12", "include/cublas.h")
+    "nvidia/__init__.py": b"",
+    **{f"nvidia/cublas/{name}": b"x" for name in ("lib/libcublas.so.12", "lib/libnvblas.so.12", "include/cublas.h")},
 }
 
 
 NVRTC = {
-    f"nvidia/cuda_nvrtc/{name}": b"x" * 99
-    for name in ("lib/libnvrtc.so.12", "lib/libnvrtc.alt.so.12", "include/nvrtc.h")
+    "nvidia/__init__.py": b"",
+    **{f"nvidia/nvrtc/{name}": b"x" for name in ("lib/libnvrtc.so.12", "lib/libnvrtc.alt.so.12", "include/nvrtc.h")},
 }
 
 
@@ -260,6 +269,29 @@ def blob(layout: Path, digest: str) -> Path:
     return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
+Files = dict[str, tuple[object, ...]]
+
+
+def files_of(layout: Path) -> Files:
+    """Every path of a layout's first image with its kind, owner, mode and content."""
+    return files_of_archives(blob(layout, layer["digest"]).open("rb") for layer in manifest_of(layout)["layers"])
+
+
+def files_of_archives(layers: Iterable[IO[bytes]]) -> Files:
+    """Every path of some layers on top of each other."""
+    found: Files = {}
+    for layer in layers:
+        with layer, tarfile.open(fileobj=layer) as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isreg() else None
+                digest = hashlib.file_digest(content, "sha256").hexdigest() if content else member.linkname
+                mode = 0 if member.issym() else stat.S_IMODE(member.mode)
+                name = member.name.removeprefix("./").rstrip("/")
+                found[name] = (member.type, member.uid, member.gid, mode, digest)
+    found.pop("", None)
+    return found
+
+
 def lay_out(layout: Path, target: Path) -> Path:
     """The layers of a layout's first image on top of each other."""
     target.mkdir(parents=True)
@@ -270,8 +302,13 @@ def lay_out(layout: Path, target: Path) -> Path:
     return target
 
 
-def run_inside(root: Path, config: Mapping[str, Any], *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
-    """Run an image's entry point in bubblewrap: read-only root, no network, the image's own user and environment."""
+def run_inside(
+    root: Path, config: Mapping[str, Any], *arguments: str, work: Path, emulator: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run an image's entry point in bubblewrap: read-only root, no network, the image's own user and environment.
+
+    ``emulator`` is a static program of this machine that runs another architecture's.
+    """
     settings = config["config"]
     user, group = settings["User"].split(":")
     command = [
@@ -291,7 +328,10 @@ def run_inside(root: Path, config: Mapping[str, Any], *arguments: str, work: Pat
         elif entry.name not in ("proc", "dev", "work"):
             command += ["--ro-bind", str(entry), f"/{entry.name}"]
     command += ["--proc", "/proc", "--dev", "/dev", "--bind", str(work), "/work", "--remount-ro", "/"]
+    if emulator:
+        command[-2:-2] = ["--ro-bind", emulator, "/emulator"]
     for line in settings["Env"]:
         command += ["--setenv", *line.split("=", 1)]
-    command += ["--chdir", settings["WorkingDir"], "--", *settings["Entrypoint"], *arguments]
+    started = ["/emulator", *settings["Entrypoint"]] if emulator else settings["Entrypoint"]
+    command += ["--chdir", settings["WorkingDir"], "--", *started, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

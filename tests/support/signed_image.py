@@ -18,8 +18,9 @@ from millcert.attest.image import image_provenance
 from millcert.cli import main
 from millcert.hermetic.revision import Revision
 from millcert.image.layout import Layout
+from millcert.image.project import BuiltImage
 
-__all__ = ["SignedImage", "run_command", "signed_image"]
+__all__ = ["SignedImage", "run_command", "sign_image", "signed_image"]
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,27 @@ class SignedImage:
 
 @pytest.fixture
 def signed_image(gallery: Gallery, tmp_path: Path) -> SignedImage:
+    return sign_image(gallery.cpu, tmp_path)
+
+
+def sign_image(built: BuiltImage, into: Path) -> SignedImage:
+    """A copy of a built image in ``into``/dist with everything about it, signed."""
     server = shared_server()
-    built = gallery.cpu
-    folder = tmp_path / "dist"
-    layout = Path(shutil.copytree(built.folder, folder / "cpu", copy_function=_link))
+    folder = into / "dist"
+    layout = Path(shutil.copytree(built.folder, folder / built.edition.name, copy_function=_link))
     manifest = folder / built.manifest.name
     for source in (built.manifest, Path(f"{built.manifest}.cdx.json")):
         shutil.copy(source, folder)
     statement = image_provenance("millsample", built, Revision("a" * 40, 1795392000, False, (), ""), "urn:test")
     Path(f"{manifest}.provenance.json").write_bytes(statement)
-    (tmp_path / "root.json").write_bytes(server.instance.trusted_root_json())
+    (into / "root.json").write_bytes(server.instance.trusted_root_json())
     options = (
         "--identity",
         IDENTITY,
         "--issuer",
         server.instance.issuer.url,
         "--trusted-root",
-        str(tmp_path / "root.json"),
+        str(into / "root.json"),
     )
     image = SignedImage(layout, manifest, built.digest, Layout(layout).image().tag, options, server)
     Path(f"{manifest}.sigstore.json").write_bytes(image.sign(statement))

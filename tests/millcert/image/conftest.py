@@ -1,5 +1,6 @@
-"""Two images, built once a session from the machine's own store: one for the CPU, one in CUDA's layers."""
+"""Images built once a session from the machine's own store: a sample's, for the CPU and CUDA, and wootz's."""
 
 from tests.support.images import gallery
+from tests.support.wootz_image import wootz_image
 
-__all__ = ["gallery"]
+__all__ = ["gallery", "wootz_image"]

@@ -46,7 +46,9 @@ def project(gallery: Gallery, tmp_path: Path) -> Path:
 
 def build(gallery: Gallery, project: Path, *more: str) -> subprocess.CompletedProcess[str]:
     wheel = project / "wheels" / gallery.workshop.wheels["cpu"].name
-    return millcert(gallery, project, "build", "--base", "--wheel", str(wheel), "--compression", "gzip", *more)
+    return millcert(
+        gallery, project, "build", "--base", "--arch", "x86_64", "--wheel", str(wheel), "--compression", "gzip", *more
+    )
 
 
 def test_build_prints_layers_with_their_budgets_and_where_the_image_is(gallery, project):

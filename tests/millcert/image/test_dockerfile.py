@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import stat
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 from tests.support.hermetic import ROOT
-from tests.support.images import Gallery, blob, config_of, manifest_of
-
-Files = dict[str, tuple[object, ...]]
-
-
-def files_of(layout: Path) -> Files:
-    """Every path of an image with its kind, owner, mode and content."""
-    found: Files = {}
-    for layer in manifest_of(layout)["layers"]:
-        with tarfile.open(blob(layout, layer["digest"])) as archive:
-            for member in archive:
-                name = member.name.removeprefix("./").rstrip("/")
-                content = archive.extractfile(member) if member.isreg() else None
-                digest = hashlib.sha256(content.read()).hexdigest() if content else member.linkname
-                found[name] = (
-                    member.type,
-                    member.uid,
-                    member.gid,
-                    0 if member.issym() else stat.S_IMODE(member.mode),
-                    digest,
-                )
-    found.pop("", None)
-    return found
+from tests.support.images import Gallery, config_of, files_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millcert.errors import UsageError
+from millcert.errors import ConfigError, UsageError
 from millcert.image.errors import DigestError
 from millcert.image.manifest import MANIFEST, Descriptor, image_index, parts_of
 from millcert.model import Digest, digest_of, digest_of_file, parse_digest
@@ -93,7 +93,7 @@ class Layout:
             return [_tagged(entry) for entry in entries if entry["mediaType"] == MANIFEST]
         except FileNotFoundError:
             raise UsageError("not an OCI image layout", folder=self.folder, fix="run `millcert image build`") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise DigestError("the layout's index is not one", folder=self.folder, reason=error) from error
 
     def image(self, tag: str = "") -> TaggedManifest:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from millcert.errors import ConfigError
 from millcert.image.errors import ReferrerError
 from millcert.image.manifest import MANIFEST, Descriptor, artifact_manifest
 from millcert.image.registry import Registry
@@ -95,7 +96,7 @@ def _content(data: bytes, descriptor: Descriptor, digest: Digest) -> Descriptor:
         about = parse_digest(document["subject"]["digest"])
         (layer,) = document["layers"]
         content = Descriptor(layer["mediaType"], parse_digest(layer["digest"]), int(layer["size"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ReferrerError("a referrer that is not an artifact", sha256=descriptor.digest, reason=error) from error
     if about != digest:
         raise ReferrerError("a referrer is about another image", expected=digest, found=about)
@@ -126,5 +127,5 @@ def _subject(artifact: Artifact) -> object:
             return document["metadata"]["component"]["hashes"][0]["content"]
         (subject,) = document["subject"]
         return subject["digest"]["sha256"]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, ConfigError) as error:
         raise ReferrerError(f"the {artifact.kind} cannot be read", reason=error) from error

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from millcert.errors import ConfigError
 from millcert.image.errors import DigestError, RegistryError
 from millcert.image.manifest import INDEX, MANIFEST, Descriptor, image_index
 from millcert.image.reference import Reference
@@ -237,7 +238,7 @@ def _entries(data: bytes) -> list[Mapping[str, Any]]:
         for entry in entries:
             parse_digest(entry["digest"])
         return list(entries)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise RegistryError("the list of referrers is not an index", reason=error) from error
 
 

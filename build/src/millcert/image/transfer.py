@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from millcert.errors import UsageError
+from millcert.errors import ConfigError, UsageError
 from millcert.image.errors import DigestError, RegistryError
 from millcert.image.layout import Layout, TaggedManifest
 from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, NAME, Descriptor, image_index, parts_of
@@ -170,7 +170,7 @@ def _members(data: bytes) -> list[Member]:
             for entry in entries
             if "platform" in entry
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise DigestError("not an index of images", reason=error) from error
 
 
@@ -230,6 +230,6 @@ def _manifest(data: bytes) -> Mapping[str, Any]:
     try:
         document: Mapping[str, Any] = json.loads(data)
         parts_of(document)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise DigestError("not the manifest of an image", reason=error) from error
     return document
