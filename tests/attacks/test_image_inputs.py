@@ -62,7 +62,7 @@ ATTACKS: dict[str, tuple[Member, ...]] = {
     "absolute path": (file("/etc/passwd"),),
     "path upwards": (file("./usr/../../etc/passwd"),),
     "link out of the tree": (special("./usr/lib/x", tarfile.SYMTYPE, "../../../etc/shadow"),),
-    "write through a link": (special("./usr/lib/x", tarfile.SYMTYPE, "/etc"), file("./usr/lib/x/passwd")),
+    "write through a link": (special("./usr/lib/x", tarfile.SYMTYPE, "/tmp"), file("./usr/lib/x/millcert-was-here")),
     "device": (special("./dev/sda", tarfile.BLKTYPE),),
     "pipe": (special("./run/pipe", tarfile.FIFOTYPE),),
     "setuid": (file("./usr/bin/su", mode=0o4755),),

@@ -8,18 +8,20 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import requests
 from tests.support.registry import FaultyRegistry, Handler, faulty_registry
 from tests.support.signed_image import SignedImage, signed_image
 
 from millcert.image.credentials import machine_credentials
 from millcert.image.errors import DigestError, ReferrerError, RegistryError
 from millcert.image.layout import Layout
-from millcert.image.manifest import INDEX, MANIFEST
+from millcert.image.manifest import INDEX, MANIFEST, Descriptor
 from millcert.image.reference import parse_reference
 from millcert.image.referrers import Artifact, artifacts_beside, check_artifacts
 from millcert.image.registry import Registry
 from millcert.image.session import RegistrySession
 from millcert.image.transfer import Pushed, pull, push
+from millcert.model import parse_digest
 
 __all__ = ["signed_image"]
 
@@ -177,6 +179,31 @@ def test_another_blob_than_the_one_asked_for_is_refused_and_not_kept(change, ful
     assert not list(tmp_path.glob("into/**/index.json"))
 
 
+def test_an_altered_blob_is_refused_by_whoever_keeps_nothing_of_it(full):
+    digest, data = layer_of(full)
+    full.blobs[digest] = data[:-1] + b"!"
+    layer = Descriptor("", parse_digest(digest), len(data))
+    with pytest.raises(DigestError, match="another blob"):
+        list(client(full).blob(layer))
+
+
+def test_an_endless_blob_is_not_read_to_its_end(full):
+    digest, data = layer_of(full)
+    full.blobs[digest] = data + bytes(32 << 20)
+    received = 0
+    with pytest.raises(DigestError, match="longer than its manifest says"):
+        for piece in client(full).blob(Descriptor("", parse_digest(digest), len(data))):
+            received += len(piece)
+    assert received <= len(data)
+
+
+def test_a_small_blob_that_is_said_to_be_large_is_not_asked_for(full):
+    digest, _ = layer_of(full)
+    with pytest.raises(DigestError, match="should be small"):
+        client(full).small_blob(Descriptor("", parse_digest(digest), 1 << 40))
+    assert not [path for method, path in full.log if method == "GET" and path.endswith(digest)]
+
+
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(full, tmp_path):
     digest, data = layer_of(full)
 
@@ -292,6 +319,23 @@ def test_a_token_is_fetched_with_the_machines_credentials_and_sent_nowhere_else(
     pull(Registry(reference, RegistrySession(credentials)), "nightly")
     assert seen == [f"Basic {password}"]
     assert credentials("registry.example.org") is None
+
+
+def test_a_password_is_not_sent_over_plain_http_for_a_registry_that_speaks_https(monkeypatch):
+    challenge = requests.Response()
+    challenge.status_code = 401
+    challenge.headers["WWW-Authenticate"] = 'Bearer realm="http://registry.example.org/token",service="s"'
+    asked: list[str] = []
+
+    def request(self: requests.Session, method: str, url: str, **options: object) -> requests.Response:
+        asked.append(url)
+        return challenge
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    registry = Registry(parse_reference("registry.example.org/a"), RegistrySession(lambda host: ("me", "secret")))
+    with pytest.raises(RegistryError, match="plain http"):
+        registry.manifest("latest")
+    assert asked == ["https://registry.example.org/v2/a/manifests/latest"]
 
 
 @pytest.mark.parametrize(

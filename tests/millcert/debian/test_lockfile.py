@@ -59,12 +59,25 @@ def test_fields() -> None:
         GOOD.replace(".deb\n", ".exe\n"),
         GOOD.replace("libc6 ", "libc6; "),
         GOOD + GOOD,
+        GOOD + GOOD.replace("amd64 27", "all 27"),
+        GOOD.replace("amd64 27", "all 27") + GOOD.replace("amd64 27", "arm64 27"),
         "\x00\xff",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(LockError, match=r"base\.lock"):
         parse_lock(text.encode(), HERE)
+
+
+def test_a_lock_of_several_architectures_is_read_one_at_a_time() -> None:
+    arm = GOOD.replace("amd64 27", "arm64 27").replace("a" * 64, "b" * 64)
+    data = GOOD.replace("libc6 ", "tzdata ").replace("amd64 27", "all 27")
+    lock = parse_lock((GOOD + arm + data).encode(), HERE)
+    assert [(p.name, p.digest[0]) for p in lock.for_architecture("arm64").packages] == [("libc6", "b"), ("tzdata", "a")]
+    assert [package.label for package in lock.packages] == ["libc6", "libc6:arm64", "tzdata"]
+    with pytest.raises(LockError, match="no package of this architecture") as caught:
+        parse_lock((GOOD + data).encode(), HERE).for_architecture("arm64")
+    assert "millcert lock debian/base" in caught.value.fix
 
 
 def test_a_missing_lock_names_the_command(tmp_path: Path) -> None:
@@ -85,6 +98,19 @@ def test_what_is_asked_for() -> None:
     wanted = parse_wanted("# why\nlibc6\n!dpkg   # not used\nsuite: bookworm-security\n", "debian/x")
     assert (wanted.packages, wanted.present) == (("libc6",), ("dpkg",))
     assert wanted.suites == ("bookworm", "bookworm-security")
-    for text in ("", "!dpkg\n", "libc6=1\n", "libc6 zlib1g\n", "--force\n", "suite: sid\n", "https://x\n", "lib*\n"):
+    assert wanted.architectures == ("amd64",)
+    both = parse_wanted("architectures: arm64 amd64\nlibc6\n", "debian/x")
+    assert (both.packages, both.architectures) == (("libc6",), ("amd64", "arm64"))
+    for text in (
+        "",
+        "!dpkg\n",
+        "libc6\narchitectures: sparc\n",
+        "libc6=1\n",
+        "libc6 zlib1g\n",
+        "--force\n",
+        "suite: sid\n",
+        "https://x\n",
+        "lib*\n",
+    ):
         with pytest.raises(LockError, match="debian/x"):
             parse_wanted(text, "debian/x")

@@ -124,10 +124,12 @@ def test_the_frozen_lock_asks_for_the_same_packages_as_the_one_with_updates():
     ]
     assert wanted[0] == wanted[1]
     locked = [
-        {line.split()[0] for line in (folder / name).read_text().splitlines() if line[0] != "#"}
+        {(line.split()[0], line.split()[2]) for line in (folder / name).read_text().splitlines() if line[0] != "#"}
         for name in ("image.lock", "image-main.lock")
     ]
     assert locked[0] == locked[1]
+    names = [{name for name, found in locked[0] if found == architecture} for architecture in ("amd64", "arm64")]
+    assert names[0] == names[1]
 
 
 @contextlib.contextmanager

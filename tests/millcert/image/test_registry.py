@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,36 @@ def test_skopeo_reads_the_layout_and_the_registry_alike(debian, signed_image, ca
     ]
     subprocess.run(command, check=True)
     assert blob(tmp_path / "copied", signed_image.digest).read_bytes() == signed_image.manifest.read_bytes()
+
+
+@pytest.fixture
+def podman() -> Iterator[list[str]]:
+    """Podman with a store of its own; its paths must be short."""
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not installed (apt-get install podman)")
+    with tempfile.TemporaryDirectory(prefix="mc-") as folder:
+        command = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+        yield [*command, "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
+
+
+def test_podman_pulls_the_image_from_the_registry_and_trains_in_it(debian, signed_image, capsys, podman, tmp_path):
+    run_command(capsys, "push", signed_image.layout, f"{debian}/{REPOSITORY}")
+    reference = f"{debian}/{REPOSITORY}@sha256:{signed_image.digest}"
+    command = [*podman, "pull", "-q", "--tls-verify=false", reference]
+    pulled = subprocess.run(command, capture_output=True, text=True, check=False)
+    if pulled.returncode:
+        pytest.skip(f"this machine does not let podman work: {pulled.stderr.strip()[-200:]}")
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(0o777)
+    (work / "train.py").write_text("import os, millsample\nprint(os.getuid(), millsample.gradient([3.0])[0])\n")
+    # without explicit limits podman asks for more files than a container may open
+    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
+    run = ["run", "--rm", "--network=none", "--read-only", *limits, "-v", f"{work}:/work", reference, "train.py"]
+    result = subprocess.run([*podman, *run], capture_output=True, text=True, timeout=120, check=False)
+    if result.returncode in (125, 126) and not result.stdout:
+        pytest.skip(f"this machine lets podman start nothing: {result.stderr.strip()[-200:]}")
+    assert (result.returncode, result.stdout) == (0, "65532 6.0\n"), result.stderr
 
 
 def test_millcert_sign_signs_an_image_by_its_manifest(signed_image, capsys, tmp_path):

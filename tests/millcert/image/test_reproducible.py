@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.support.hermetic import ROOT
-from tests.support.images import Gallery, Workshop, blob, make_workshop, manifest_of, seed
+from tests.support.hermetic import ROOT, Quiet
+from tests.support.images import Gallery, Workshop, blob, config_of, make_workshop, manifest_of, seed
 
+from millcert.hermetic.build import Builder
+from millcert.image.project import ImageProject
+from millcert.sandbox import Bubblewrap
 from millcert.store import Store
+from millcert.wheel.project import UNPACKERS, Project
 
 
 def blobs_of(layout: Path) -> dict[str, bytes]:
@@ -106,3 +113,22 @@ def test_blobs_no_image_has_any_more_leave_the_layout(gallery, tmp_path):
     stale.write_bytes(b"of an earlier build")
     gallery.workshop.build("cpu", dist=tmp_path)
     assert not stale.exists()
+
+
+def test_a_layer_is_the_same_archive_in_both_compressions(gallery, tmp_path):
+    """The project's layer alone, so that nothing large is packed at zstd's highest level."""
+    images = ImageProject(Project(gallery.workshop.root), frozen=True)
+    store = gallery.workshop.store
+    plan, _ = images.plan(store, {"cpu": gallery.workshop.wheels["cpu"]}, ["gzip", "zstd"])
+    names = ["root", "zstd", "unpack-millsample-cpu", "gzip-millsample-cpu", "zstd-millsample-cpu"]
+    limits = images.project.targets.limits
+    builder = Builder(store, Bubblewrap, UNPACKERS, limits, Quiet(), jobs=2)
+    built = builder.build(plan.nodes[name] for name in names)
+    layers = {name: store.tree_file(built[f"{name}-millsample-cpu"].tree, "layer") for name in ("gzip", "zstd")}
+    archive = gzip.decompress(layers["gzip"].read_bytes())
+    assert layers["zstd"].read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
+    assert f"sha256:{hashlib.sha256(archive).hexdigest()}" == config_of(gallery.cpu.folder)["rootfs"]["diff_ids"][-1]
+    if shutil.which("zstd") is None:
+        pytest.skip("zstd is not installed (apt-get install zstd)")
+    unpacked = subprocess.run(["zstd", "-dc", str(layers["zstd"])], capture_output=True, check=True).stdout
+    assert unpacked == archive
