@@ -72,8 +72,6 @@ class _Archive:
         for entry in listed:
             if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
                 raise self.fail(f"{entry.filename!r} is compressed, which PyTorch never does")
-            if entry.flag_bits & 1:
-                raise self.fail(f"{entry.filename!r} is encrypted")
         if sum(entry.file_size for entry in listed) > size:
             raise self.fail("the entries are together larger than the file: they overlap")
         pickles = [n for n in self.entries if n.endswith("/data.pkl") and n.count("/") == 1]
