@@ -79,6 +79,10 @@ PyObject* set_handler(PyObject*, PyObject* function) {
   return Object::borrow(Py_None).release();
 }
 
+PyObject* has_override(PyObject*, PyObject* values) {
+  return PyBool_FromLong(overrides_exist && !off && holds_known(values));
+}
+
 // function(*args, **kwargs) on the tensors that the arguments are, whatever their classes say.
 PyObject* call_plain(PyObject*, PyObject* args) {
   PyObject *function, *positional, *keywords;
@@ -106,6 +110,7 @@ PyObject* py_as_subclass(PyObject*, PyObject* args) {
 PyMethodDef override_functions[] = {
     {"register_override", register_override, METH_VARARGS, "(class, whether ops ask its __wootz_function__)"},
     {"set_override_handler", set_handler, METH_O, "function(op, args, kwargs), called for arguments of such a class."},
+    {"has_override", has_override, METH_O, "Whether a tuple or list of arguments holds a tensor of such a class."},
     {"call_plain", call_plain, METH_VARARGS, "(function, args, kwargs): calls it without asking any class."},
     {"as_subclass", py_as_subclass, METH_VARARGS, "(tensor, class): the same values and history as an object of the class."},
     {nullptr, nullptr, 0, nullptr}};

@@ -13,7 +13,7 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor
 
-__all__ = ["as_subclass", "disabled_wootz_function", "init_subclass", "wootz_function"]
+__all__ = ["as_subclass", "ask_classes", "disabled_wootz_function", "init_subclass", "wootz_function"]
 
 Op = Callable[..., Any]
 
@@ -83,7 +83,8 @@ def _ordered(types: list[type[Tensor]]) -> list[type[Tensor]]:
     return order
 
 
-def _handle(func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def ask_classes(func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the classes of the arguments make of an op. Raises TypeError where all of them pass."""
     types = [t for t in _overriding((*args, *kwargs.values())) if _enabled(t)]
     order = _ordered(types)
     for t in order:
@@ -100,4 +101,4 @@ def _enabled(t: type[Tensor]) -> bool:
     return method is not disabled_wootz_function
 
 
-_core.set_override_handler(_handle)
+_core.set_override_handler(ask_classes)

@@ -17,7 +17,7 @@ from wootz._repr import format_tensor
 from wootz.device import Device
 from wootz.dtypes import float32, float64, int32, int64, uint8
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops import composite
+from wootz.ops import composite, elementwise
 from wootz.ops.database import ROWS
 
 __all__ = ["Tensor"]
@@ -235,6 +235,31 @@ def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: 
     return t
 
 
+def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
+    """The array API's name for `to`. Raises ValueError for a stream, which the tensor's backend keeps itself."""
+    if stream is not None:
+        raise ValueError(f"to_device: stream must be None, got {stream!r}")
+    return _to(self, device)
+
+
+def _shifted(op: Callable[[Any, Any], Tensor], swapped: builtins.bool = False) -> Callable[[Tensor, Any], Tensor]:
+    def shift(self: Tensor, other: Any) -> Tensor:
+        if not isinstance(other, (Tensor, builtins.int)):
+            return NotImplemented  # type: ignore[no-any-return]  # Python's way of passing
+        return op(other, self) if swapped else op(self, other)
+
+    return shift
+
+
+def _matmul_(self: Tensor, other: Any) -> Tensor:
+    """``self @= other``. Raises `ShapeError` where the product has another shape."""
+    return self.copy_(_core.matmul(self, other).view(self.shape))
+
+
+def _complex(self: Tensor) -> complex:
+    return complex(self.item())
+
+
 def _copy(self: Tensor) -> Tensor:
     """For ``copy.copy``: another tensor over the same memory."""
     if not self.is_leaf:
@@ -275,7 +300,13 @@ _METHODS: dict[str, Any] = {
     "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
     "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
     "expand_as": _expand_as, "where": _where, "__reduce_ex__": _reduce_ex, "__copy__": _copy,
-    "__deepcopy__": _deepcopy, "detach_": _detach_, "is_inference": _is_inference,
+    "__deepcopy__": _deepcopy, "detach_": _detach_, "to_device": _to_device,
+    "__complex__": _complex, "__lshift__": _shifted(elementwise.bitwise_left_shift),
+    "__rlshift__": _shifted(elementwise.bitwise_left_shift, True),
+    "__rshift__": _shifted(elementwise.bitwise_right_shift),
+    "__rrshift__": _shifted(elementwise.bitwise_right_shift, True), "__imatmul__": _matmul_,
+    "__ilshift__": lambda self, other: self.bitwise_left_shift_(other),
+    "__irshift__": lambda self, other: self.bitwise_right_shift_(other), "is_inference": _is_inference,
     "register_post_accumulate_grad_hook": _register_post_accumulate_grad_hook, "__dlpack__": _interop.dlpack,
     "__dlpack_device__": _interop.dlpack_device, "__array_interface__": property(_interop.array_interface),
     "__cuda_array_interface__": property(_interop.cuda_array_interface), "as_subclass": _override.as_subclass,

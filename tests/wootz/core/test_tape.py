@@ -379,3 +379,22 @@ def test_deep_functions_in_python_are_freed_without_recursion() -> None:
         y = Scale.apply(y, 1.0, "scale")[0]
     y.backward()
     del y
+
+
+def test_no_gradient_is_lost_between_threads_that_meet_in_a_leaf() -> None:
+    # Long additions, so that two threads are inside one at once: without the leaf's lock, this loses some.
+    w = wootz.zeros(1 << 18, dtype=wootz.float64, requires_grad=True)
+    ones = wootz.ones(1 << 18, dtype=wootz.float64)
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(20):
+            w.backward(ones)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert np.all(w.grad.numpy() == 80.0)

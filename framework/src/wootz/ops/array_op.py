@@ -13,10 +13,11 @@ what was broadcast. An op with several outputs gets tuples of gradients and outp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from wootz import _core
 from wootz._core import Node, Tensor, is_grad_enabled
+from wootz._override import ask_classes
 from wootz.backend.arrays import arrays_of
 from wootz.errors import DeviceError, DTypeError, GradientError
 
@@ -30,13 +31,18 @@ class ArrayOp:
 
     def __init__(self, forward: Callable[..., Any], rules: Sequence[Rule | None]) -> None:
         self.name, self._forward, self._rules = forward.__name__.strip("_"), forward, rules
+        self.__name__ = self.name
 
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
         """Computes, and records where a gradient can flow. Tensors may only be among the positional arguments."""
+        if _core.has_override(args):
+            return cast(Tensor, ask_classes(self, args, parameters))
         return self.many(*args, **parameters)[0]
 
     def many(self, *args: Any, **parameters: Any) -> tuple[Tensor, ...]:
         """All outputs of a function that returns a tuple."""
+        if _core.has_override(args):
+            return cast(tuple[Tensor, ...], ask_classes(self.many, args, parameters))
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         if any(_core.vmap_level(args[i]) for i in places):
             outputs, several = self._each_example(args, parameters)
