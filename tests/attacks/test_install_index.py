@@ -224,6 +224,17 @@ def test_an_sbom_of_another_release(stall: Stall, client: Client) -> None:
     refused(stall, client, EvidenceError, "SBOM is of another release")
 
 
+def test_an_sbom_that_names_what_the_build_did_not_read(stall: Stall, client: Client) -> None:
+    stall.night(SECOND, sbom=sbom_of(SECOND, compiler="c" * 64))
+    refused(stall, client, EvidenceError, "the build did not read")
+
+
+@pytest.mark.parametrize("data", [b"{}", b"[]", b'{"bomFormat": "CycloneDX", "metadata": 3}', b"no JSON"])
+def test_an_sbom_that_is_none(stall: Stall, client: Client, data: bytes) -> None:
+    stall.night(SECOND, sbom=data)
+    refused(stall, client, EvidenceError, "not CycloneDX")
+
+
 def test_core_metadata_that_is_not_the_wheels(stall: Stall, client: Client) -> None:
     stall.forge_file(lambda file: replace(file, metadata=Digest("0" * 64)))
     refused(stall, client, EvidenceError, "core metadata")
@@ -245,6 +256,14 @@ def test_a_lock_that_drops_a_requirement(stall: Stall, client: Client) -> None:
     kept, *packages = lock.split("[[packages]]\n")
     ours = [package for package in packages if 'name = "wootz"' in package]
     stall.pin("pylock", stall.put("evil.toml", "[[packages]]\n".join([kept, *ours]).encode()))
+    refused(stall, client, ResolutionError, "does not satisfy a requirement")
+
+
+def test_a_locked_version_that_the_wheel_does_not_take(
+    stall: Stall, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millcert.publish.publication.check_requirements", lambda *_: None)  # the publisher looks away
+    stall.night(SECOND, requires=["anvil>=3"])
     refused(stall, client, ResolutionError, "does not satisfy a requirement")
 
 

@@ -58,10 +58,12 @@ def new_environment(folder: Path) -> Environment:
     return read_environment(folder / "bin" / "python")
 
 
-def sbom_of(version: str, name: str = "wootz") -> bytes:
-    """A CycloneDX document about a release."""
+def sbom_of(version: str, name: str = "wootz", compiler: str = "b" * 64) -> bytes:
+    """A CycloneDX document about a release, which was built with the compiler that its provenance names."""
     component = {"type": "library", "name": name, "version": version}
-    return json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"component": component}}).encode()
+    read = {"type": "library", "name": "ziglang", "hashes": [{"alg": "SHA-256", "content": compiler}]}
+    document = {"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"component": component}}
+    return json.dumps({**document, "components": [read]}).encode()
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,22 +65,29 @@ class Evidence:
         return verdict
 
     def check_sbom(self, wheel: CheckedWheel) -> int:
-        """The SBOM is the one inside the wheel, and of this release; how many components it names."""
+        """The SBOM is the one inside the wheel, of this release, and of this build; how many components it names."""
         if digest_of(self.sbom) not in {digest_of(inside) for inside in wheel.sboms.values()}:
             raise EvidenceError("the SBOM on the page is not the one inside the wheel", file=wheel.filename)
         try:
             document = json.loads(self.sbom)
             subject = document["metadata"]["component"]
             found = (document["bomFormat"], subject["name"], subject["version"])
-            components = len(document.get("components", ()))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            components = [(str(one["name"]), _sha256(one)) for one in document.get("components", ())]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EvidenceError("the SBOM is not CycloneDX", file=wheel.filename, reason=error) from error
         if found != ("CycloneDX", wheel.name, str(wheel.version)):
             raise EvidenceError(
                 "the SBOM is of another release", file=wheel.filename,
                 expected=f"{wheel.name} {wheel.version}", found=" ".join(map(str, found[1:])),
             )  # fmt: skip
-        return components
+        build = parse_statement(self.provenance).build
+        read = {one.digest.get("sha256") for one in build.dependencies} if build else set()
+        if strange := [(name, digest) for name, digest in components if digest and digest not in read]:
+            raise EvidenceError(
+                "the SBOM names a component that the build did not read", file=wheel.filename,
+                component=strange[0][0], sha256=strange[0][1], components=len(strange),
+            )  # fmt: skip
+        return len(components)
 
     def _check_provenance(self, verdict: Verdict) -> None:
         """The provenance on the page is a statement that an accepted builder signed, byte for byte."""
@@ -93,6 +100,11 @@ class Evidence:
         raise EvidenceError(
             "no accepted builder signed the provenance on the page", file=self.file.filename, provenance_of=subjects
         )
+
+
+def _sha256(component: Mapping[str, Any]) -> str:
+    found = [str(one["content"]) for one in component.get("hashes", ()) if one["alg"] == "SHA-256"]
+    return found[0] if found else ""
 
 
 def bring_evidence(index: VerifiedIndex, where: str, name: NormalizedName, file: PageFile, store: Store) -> Evidence:
