@@ -18,13 +18,15 @@ from wootz.dtypes import *
 from wootz.ops import *
 
 # These build on the names above.
-from wootz import cuda as cuda, data as data, nn as nn, optim as optim, serialize as serialize  # isort: skip
+from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     # What has no family that lists it: an op stands in its family alone.
-    _OWN = "Device Tensor __version__ autograd cuda data device from_dlpack func get_num_threads load nn ops optim save"
-    _OWN += " serialize set_num_threads special testing utils vmap"
+    _OWN = (
+        "Device Tensor __version__ autograd cuda data device from_dlpack func get_num_threads linalg load nn ops optim"
+    )
+    _OWN += " save serialize set_num_threads special testing utils vmap"
     __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__})

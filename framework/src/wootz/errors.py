@@ -1,8 +1,8 @@
 """What wootz raises, beside Python's own IndexError, TypeError, ValueError and MemoryError."""
 
 __all__ = [
-    "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "ShapeError", "StateDictError",
-    "WootzError", "WorkerError",
+    "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "LinAlgError", "ShapeError",
+    "StateDictError", "WootzError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -40,3 +40,7 @@ class CheckpointError(WootzError, ValueError):
 
 class WorkerError(WootzError, RuntimeError):
     """A worker process of a data loader died, did not answer in time, or failed in a way that cannot be passed on."""
+
+
+class LinAlgError(WootzError, RuntimeError):
+    """A matrix has not what was asked for: it is singular, not positive definite, or an iteration did not converge."""

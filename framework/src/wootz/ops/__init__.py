@@ -9,28 +9,48 @@ from wootz import _core
 from wootz._core import *
 from wootz.ops import (
     composite,
+    contraction,
     creation,
     cumulative,
     elementwise,
     indexing,
+    matrices,
+    products,
     random,
     shaping,
     sorting,
     special,
-)  # fmt: skip
+    statistics,
+)
 from wootz.ops.composite import *
+from wootz.ops.contraction import *
 from wootz.ops.creation import *
 from wootz.ops.cumulative import *
 from wootz.ops.elementwise import *
 from wootz.ops.indexing import *
+from wootz.ops.matrices import *
+from wootz.ops.products import *
 from wootz.ops.random import *
 from wootz.ops.shaping import *
 from wootz.ops.sorting import *
 from wootz.ops.special import *
+from wootz.ops.statistics import *
 
 FAMILIES = (
-    composite, creation, cumulative, elementwise, indexing, random, shaping, sorting, special,
-)  # fmt: skip
+    composite,
+    contraction,
+    creation,
+    cumulative,
+    elementwise,
+    indexing,
+    matrices,
+    products,
+    random,
+    shaping,
+    sorting,
+    special,
+    statistics,
+)
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     __all__ = sorted({name for module in (_core, *FAMILIES) for name in module.__all__})

@@ -41,20 +41,27 @@ def std(self: Tensor, dim: Dim = None, *, correction: float = 1, keepdim: bool =
     return _core.sqrt(_core.var(self, dim, correction=correction, keepdim=keepdim))
 
 
-def norm(self: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The p-norm of the elements over ``dim``; p may be infinite."""
+def norm(self: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The p-norm of the elements over ``dim``; p may be infinite, "fro" is 2. Of zeros the gradient is 0."""
+    if p in (None, "fro"):
+        p = 2
+    if isinstance(p, str):
+        raise ValueError(f"norm: p is a number, infinite, or 'fro', not {p!r}; linalg.matrix_norm has the nuclear norm")
     size = _core.abs(self)
     if p == float("inf"):
         return _core.amax(size, dim, keepdim)
     if p == float("-inf"):
         return _core.amin(size, dim, keepdim)
     if p == 0:
-        return _core.sum(_core.cast(_core.ne(self, 0), self.dtype), dim, keepdim)
+        return _core.sum(_core.cast(_core.ne(self, 0), size.dtype), dim, keepdim)
     if p == 1:
         return _core.sum(size, dim, keepdim)
-    if p == 2:
-        return _core.sqrt(_core.sum(_core.square(self), dim, keepdim))
-    return _core.pow(_core.sum(_core.pow(size, p), dim, keepdim), 1 / p)
+    squared = size if self.dtype.is_complex else self  # |x| has a kink at 0, x² has none
+    total = _core.sum(_core.square(squared) if p == 2 else _core.pow(size, p), dim, keepdim)
+    nothing = total == 0
+    safe = _core.where(nothing, 1.0, total)
+    root = _core.sqrt(safe) if p == 2 else _core.pow(safe, 1 / p)
+    return _core.where(nothing, 0.0, root)
 
 
 def _extremum(name: str, self: Tensor, dim: Dim | Tensor, keepdim: bool) -> Tensor | tuple[Tensor, Tensor]:

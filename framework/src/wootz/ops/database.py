@@ -40,9 +40,9 @@ def op(
     """
 
     def enter(function: F) -> F:
-        name, family = function.__name__, function.__module__.rpartition(".")[2]
-        prefix = "" if function.__module__.startswith("wootz.ops.") else f"{family}."
-        key = prefix + name
+        name, path = function.__name__, function.__module__.split(".")
+        family = path[-1]
+        key = name if path[1] == "ops" else f"{path[1]}.{name}"
         ROWS[key] = Row(
             key, family, function, samples, reference, differentiable, inplace, tolerance, key if peer is None else peer
         )

@@ -257,13 +257,12 @@ def moveaxis(self: Tensor, source: Dims, destination: Dims) -> Tensor:
 
 @op("N(2, 3)", "T(2, 3)")
 def adjoint(self: Tensor) -> Tensor:
-    """Matrices transposed, complex ones conjugated."""
+    """Real matrices transposed."""
     if self.dim() == 1:
         raise ShapeError("adjoint: expected a matrix or a batch of matrices, found a vector")
     if self.dim() == 0:
         return self
-    turned = self.transpose(-2, -1)
-    return _core.conj(turned) if self.dtype.is_complex and hasattr(_core, "conj") else turned
+    return self.transpose(-2, -1)
 
 
 def _splits(op: str, self: Tensor, sections: int | Sequence[int], dim: int) -> tuple[Tensor, ...]:

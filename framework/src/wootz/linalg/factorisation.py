@@ -1,0 +1,213 @@
+"""Cholesky, QR and LU factorisations."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from wootz import _core
+from wootz._core import Tensor
+from wootz.errors import LinAlgError
+from wootz.linalg.checks import identity, matrices, mh, raising, square
+from wootz.linalg.system import Checked, solve_triangular
+from wootz.ops.array_op import array_op
+from wootz.ops.database import op
+
+__all__ = ["cholesky", "cholesky_ex", "lu", "lu_factor", "lu_solve", "qr"]
+
+
+def _cholesky_rule(g: Tensor, lower: Tensor, a: Tensor) -> Tensor:
+    phi = _core.tril(mh(lower) @ g)
+    phi = phi - identity(phi.shape[-1], phi) * phi / 2
+    half = solve_triangular(mh(lower), phi, upper=True)
+    full = solve_triangular(lower, half, upper=False, left=False)
+    return (full + mh(full)) / 2
+
+
+@array_op(_cholesky_rule)
+@raising("cholesky", "The input is not positive-definite, or some of the batch are not")
+def _cholesky(xp: Any, a: Any) -> Any:
+    return xp.linalg.cholesky(a)
+
+
+@op("H(3, 3)", "H(2, 3, 3)", "H(3, 3), upper=True", tolerance=1e-12)
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """The lower triangular L with A = L Lᵀ of positive definite matrices (or Lᵀ); the lower triangle of A is read."""
+    square("cholesky", A)
+    lower = _cholesky(mh(A) if upper else A)
+    return mh(lower) if upper else lower
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Checked:
+    """(L, info) of `cholesky`; if a matrix is not positive definite, L is NaN and info 1, unless ``check_errors``."""
+    try:
+        return Checked(cholesky(A, upper=upper), _core.full(A.shape[:-2], 0, _core.int32))
+    except LinAlgError:
+        if check_errors:
+            raise
+        return Checked(_core.full(A.shape, float("nan"), A.dtype), _core.full(A.shape[:-2], 1, _core.int32))
+
+
+class QR(NamedTuple):
+    """A = Q R."""
+
+    Q: Tensor
+    R: Tensor
+
+
+def _square_rule(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
+    """Of a tall or square A; Walter & Lehmann (2010)."""
+    m = r @ mh(gr) - mh(gq) @ q
+    symmetric = _core.tril(m) + mh(_core.tril(m, -1))
+    return solve_triangular(mh(r), gq + q @ symmetric, upper=False, left=False)
+
+
+def _qr_rule(g: Any, out: Any, a: Tensor, mode: str) -> Tensor:
+    (q, r), (gq, gr), (m, n) = out, g, a.shape[-2:]
+    if mode == "r" or (mode == "complete" and m > n):
+        raise NotImplementedError(f"linalg.qr: the derivative is not defined for mode={mode!r} and {m} by {n} matrices")
+    if m >= n:
+        return _square_rule(q, r, gq, gr)
+    y, gu, gv = a.narrow(-1, m, n - m), gr.narrow(-1, 0, m), gr.narrow(-1, m, n - m)
+    gx = _square_rule(q, r.narrow(-1, 0, m), gq + y @ mh(gv), gu)
+    return _core.cat([gx, q @ gv], -1)
+
+
+@array_op(_qr_rule)
+def _qr(xp: Any, a: Any, mode: str) -> Any:
+    if mode == "r":
+        r = xp.linalg.qr(a, mode="r")
+        return xp.empty((0,), a.dtype), r
+    return tuple(xp.linalg.qr(a, mode=mode))
+
+
+@op("N(4, 2)", "N(3, 3)", "N(2, 2, 4)", tolerance=1e-10)
+def qr(A: Tensor, mode: str = "reduced") -> QR:
+    """(Q, R) with A = Q R, Q's columns orthonormal, R upper triangular.
+
+    ``mode`` is "reduced", "complete" (Q square) or "r" (Q empty, and no derivative).
+    """
+    matrices("qr", A)
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"linalg.qr: mode is 'reduced', 'complete' or 'r', not {mode!r}")
+    return QR(*_qr.many(A, mode))
+
+
+class LU(NamedTuple):
+    """A = P L U."""
+
+    P: Tensor
+    L: Tensor
+    U: Tensor
+
+
+class LUFactor(NamedTuple):
+    """L below and U on and above the diagonal, and which rows were exchanged, counted from 1."""
+
+    LU: Tensor
+    pivots: Tensor
+
+
+@array_op()
+def _factor(xp: Any, a: Any) -> Any:
+    """Gaussian elimination with the greatest pivot of each column, on all matrices of the batch at once."""
+    lu = a.reshape((-1, *a.shape[-2:])).copy()
+    k = min(lu.shape[1:])
+    pivots = xp.zeros((lu.shape[0], k), "int32")
+    batch = xp.arange(lu.shape[0])
+    for i in range(k):
+        row = i + xp.argmax(xp.abs(lu[:, i:, i]), axis=1)
+        pivots[:, i] = row + 1
+        here = lu[:, i].copy()
+        lu[:, i] = lu[batch, row]
+        lu[batch, row] = here
+        pivot = lu[:, i, i]
+        factor = lu[:, i + 1 :, i] / xp.where(pivot == 0, 1, pivot)[:, None]
+        lu[:, i + 1 :, i] = factor
+        lu[:, i + 1 :, i + 1 :] -= factor[:, :, None] * lu[:, None, i, i + 1 :]
+    return lu.reshape(a.shape), pivots.reshape((*a.shape[:-2], k))
+
+
+@array_op()
+def _permutation(xp: Any, pivots: Any, m: int) -> Any:
+    """The matrices P of exchanged rows."""
+    flat = pivots.reshape((-1, pivots.shape[-1]))
+    order = xp.tile(xp.arange(m), (flat.shape[0], 1))
+    batch = xp.arange(flat.shape[0])
+    for i in range(flat.shape[1]):
+        row = flat[:, i] - 1
+        here = order[:, i].copy()
+        order[:, i] = order[batch, row]
+        order[batch, row] = here
+    matrix = (xp.arange(m)[None, :, None] == order[:, None, :]).astype("float64")
+    return matrix.reshape((*pivots.shape[:-1], m, m))
+
+
+def lu(A: Tensor, *, pivot: bool = True) -> LU:
+    """(P, L, U) with A = P L U: P exchanges rows, L is lower triangular with a diagonal of ones, U upper triangular.
+
+    Gradients flow through square matrices. Raises ValueError without ``pivot``: it would not be stable.
+    """
+    matrices("lu", A)
+    if not pivot:
+        raise ValueError("linalg.lu: elimination without pivots is not supported; leave pivot=True")
+    factors, pivots = _factor.many(A.detach())
+    m, n = A.shape[-2:]
+    p = _permutation(pivots, m).to(A.dtype)
+    k = min(m, n)
+    lower = _core.tril(factors.narrow(-1, 0, k), -1)
+    lower = lower + _rectangle(m, k, lower)
+    upper = _core.triu(factors.narrow(-2, 0, k))
+    if A.requires_grad and _core.is_grad_enabled():
+        lower, upper = _through(A, p, lower, upper)
+    return LU(p, lower, upper)
+
+
+def _rectangle(m: int, k: int, like: Tensor) -> Tensor:
+    return identity(max(m, k), like).narrow(0, 0, m).narrow(1, 0, k)
+
+
+def _through(A: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """The factors as functions of A: L⁻¹ (Pᵀ dA) U⁻¹ = L⁻¹ dL + dU U⁻¹, split at the diagonal."""
+    if A.shape[-1] != A.shape[-2]:
+        raise NotImplementedError(f"linalg.lu: the derivative is for square matrices, not {A.shape}")
+    return _lu_pair(A, p, lower, upper)
+
+
+def _lu_pair(A: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    first, second = _given.many(A, p, lower, upper)
+    return first, second
+
+
+def _lu_rule(g: Any, out: Any, a: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    (gl, gu), (low, up) = g, out
+    inner = _core.tril(mh(low) @ gl, -1) + _core.triu(gu @ mh(up))
+    half = solve_triangular(mh(low), inner, upper=True, unitriangular=True)
+    return p @ solve_triangular(mh(up), half, upper=False, left=False)
+
+
+@array_op(_lu_rule, None, None, None)
+def _given(xp: Any, a: Any, p: Any, lower: Any, upper: Any) -> Any:
+    return lower, upper
+
+
+def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
+    """(LU, pivots): both factors in one matrix, and the rows that were exchanged, counted from 1."""
+    _, lower, upper = lu(A, pivot=pivot)
+    m, n = A.shape[-2:]
+    k = min(m, n)
+    packed = _core.tril(lower, -1)
+    if n > k:
+        packed = _core.cat([packed, packed.narrow(-1, 0, 1).expand((*packed.shape[:-1], n - k)) * 0], -1)
+    top = upper if m == k else _core.cat([upper, upper.narrow(-2, 0, 1).expand((*upper.shape[:-2], m - k, n)) * 0], -2)
+    return LUFactor(packed + top, _factor.many(A.detach())[1])
+
+
+def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """The X with A X = B (X A = B if not ``left``), from A's `lu_factor`."""
+    square("lu_solve", LU, B)
+    p = _permutation(pivots, LU.shape[-1]).to(LU.dtype)
+    if not left:
+        half = solve_triangular(LU, B, upper=True, left=False)
+        return solve_triangular(LU, half, upper=False, left=False, unitriangular=True) @ p.transpose(-2, -1)
+    half = solve_triangular(LU, p.transpose(-2, -1) @ B, upper=False, unitriangular=True)
+    return solve_triangular(LU, half, upper=True)
