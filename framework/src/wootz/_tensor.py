@@ -6,7 +6,7 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -321,6 +321,13 @@ _METHODS: dict[str, Any] = {
 }  # fmt: skip
 
 
+# Native ops that write where they read only under this name: they are not worth a kernel of their own.
+_WITH_IN_PLACE = (
+    "atan2", "bitwise_not", "eq", "ge", "gt", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt",
+    "ne", "tril", "triu",
+)  # fmt: skip
+
+
 def _in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # The op may keep its operand for the derivative, and the operand is about to change.
@@ -347,9 +354,11 @@ def _join() -> None:
             function = getattr(family, name)
             if isinstance(function, FunctionType) and function.__code__.co_varnames[:1] == ("self",):
                 setattr(Tensor, name, function)
-    for row in ROWS.values():
-        if row.inplace:
-            setattr(Tensor, row.name + "_", _in_place(row.name + "_", row.function))
+            elif isinstance(function, BuiltinFunctionType):  # another name of a native op
+                setattr(Tensor, name, getattr(Tensor, function.__name__))
+    rows = [(row.name, row.function) for row in ROWS.values() if row.inplace]
+    for name, function in rows + [(name, getattr(_core, name)) for name in _WITH_IN_PLACE]:
+        setattr(Tensor, name + "_", _in_place(name + "_", function))
 
 
 _join()

@@ -17,10 +17,12 @@ from wootz.ops import (
     matrices,
     products,
     random,
+    sampling,
     shaping,
     sorting,
     special,
     statistics,
+    windows,
 )
 from wootz.ops.composite import *
 from wootz.ops.contraction import *
@@ -31,10 +33,12 @@ from wootz.ops.indexing import *
 from wootz.ops.matrices import *
 from wootz.ops.products import *
 from wootz.ops.random import *
+from wootz.ops.sampling import *
 from wootz.ops.shaping import *
 from wootz.ops.sorting import *
 from wootz.ops.special import *
 from wootz.ops.statistics import *
+from wootz.ops.windows import *
 
 FAMILIES = (
     composite,
@@ -46,10 +50,12 @@ FAMILIES = (
     matrices,
     products,
     random,
+    sampling,
     shaping,
     sorting,
     special,
     statistics,
+    windows,
 )
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
