@@ -19,6 +19,8 @@ from wootz.ops import *
 
 # These build on the names above.
 from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
+from wootz import amp as amp, cuda as cuda, data as data, nn as nn, optim as optim  # isort: skip
+from wootz import serialize as serialize  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip
@@ -29,4 +31,6 @@ if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed
         "Device Tensor __version__ autograd cuda data device from_dlpack func get_num_threads linalg load nn ops optim"
     )
     _OWN += " save serialize set_num_threads special testing utils vmap"
+    _OWN = "Device Tensor __version__ amp autograd cuda data device from_dlpack func get_num_threads load nn ops"
+    _OWN += " optim save serialize set_num_threads special testing utils vmap"
     __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__})

@@ -75,6 +75,14 @@ def test_in_place(name):
     np.testing.assert_allclose(x.numpy(), formula(X), 1e-9, 1e-12)
 
 
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "celu", "selu", "hardtanh", "threshold", "rrelu"])
+def test_the_functions_that_end_in_an_underscore(name):
+    options = {"threshold": 0.3, "value": -7.0} if name == "threshold" else {}
+    x = wootz.from_numpy(X.copy())
+    expected = getattr(F, name)(wootz.from_numpy(X.copy()), **options).tolist()
+    assert getattr(F, f"{name}_")(x, **options) is x and x.tolist() == expected
+
+
 def test_prelu_learns_a_slope_for_each_channel():
     layer = nn.PReLU(6, init=0.5).double()
     x = wootz.from_numpy(X.copy()).requires_grad_()

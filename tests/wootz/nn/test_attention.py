@@ -80,7 +80,9 @@ def test_a_query_that_may_look_at_nothing_gets_nothing():
     "call",
     [
         lambda q, k: F.scaled_dot_product_attention(q, k, k),
-        lambda q, k: F.scaled_dot_product_attention(k.transpose(0, 1), k.flip(0).transpose(0, 1), k[:, :1], is_causal=True),
+        lambda q, k: F.scaled_dot_product_attention(
+            k.transpose(0, 1), k.flip(0).transpose(0, 1), k[:, :1], is_causal=True
+        ),
         lambda q, k: F.scaled_dot_product_attention(q, q, q, scale=0.3),
         lambda q, k: F.scaled_dot_product_attention(q[:0], k[:0], k[:0]),
         lambda q, k: F.scaled_dot_product_attention(q, k[:, :1], k[:, :1], enable_gqa=True),

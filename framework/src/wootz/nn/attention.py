@@ -143,8 +143,13 @@ class MultiheadAttention(Module):
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         q, k, v = (x.reshape((*x.shape[:2], self.num_heads, self.head_dim)).transpose(1, 2) for x in (q, k, v))
-        scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)
-        weights = (scores if mask is None else scores + mask).softmax(-1)
-        weights = F.dropout(weights, self.dropout, self.training)
-        joined = (weights @ v).transpose(1, 2).reshape((q.shape[0], q.shape[2], self.embed_dim))
-        return self.out_proj(joined), weights if need_weights else None
+        weights = None
+        if need_weights:
+            scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)
+            weights = (scores if mask is None else scores + mask).softmax(-1)
+            weights = F.dropout(weights, self.dropout, self.training)
+            heads = weights @ v
+        else:
+            heads = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0)
+        joined = heads.transpose(1, 2).reshape((q.shape[0], q.shape[2], self.embed_dim))
+        return self.out_proj(joined), weights
