@@ -19,8 +19,7 @@ from wootz.ops import *
 
 # These build on the names above.
 from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
-from wootz import amp as amp, cuda as cuda, data as data, nn as nn, optim as optim  # isort: skip
-from wootz import serialize as serialize  # isort: skip
+from wootz import amp as amp  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip

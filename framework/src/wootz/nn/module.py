@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import wootz
 from wootz._tensor import Tensor
 from wootz.nn.hooks import BackwardHooks, RemovableHandle, add_hook
-from wootz.nn.parameter import Parameter
+from wootz.nn.parameter import Buffer, Parameter
 from wootz.nn.state import IncompatibleKeys, load_into, saved_tensors
 
 __all__ = ["Module"]
@@ -96,6 +96,8 @@ class Module:
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self.register_module(name, value)
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
         else:
             for registry in self._registries() if self.__dict__ else ():
                 if name in registry:

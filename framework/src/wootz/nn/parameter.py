@@ -1,4 +1,4 @@
-"""Tensors that belong to a module and are trained."""
+"""Tensors that belong to a module: trained, or only kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from wootz._override import disabled_wootz_function
 from wootz._tensor import Tensor
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -22,3 +22,14 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that becomes a buffer when it is assigned to a module's attribute; shares ``data``'s memory."""
+
+    persistent: bool
+
+    def __new__(cls, data: Tensor, *, persistent: bool = True) -> Buffer:
+        self = cast(Buffer, super().__new__(cls, data))
+        self.persistent = persistent
+        return self
