@@ -165,6 +165,54 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
     assert layer.parametrizations.weight.original.grad.abs().sum().item() > 0
 
 
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder", None])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3)])
+def test_orthogonal_weights_stay_orthogonal_while_they_are_trained(kind, shape):
+    wootz.manual_seed(1)
+    layer = nn.Linear(*shape, dtype=wootz.float64)
+    nn.init.orthogonal_(layer.weight)
+    before = layer.weight.detach().numpy().copy()
+    parametrizations.orthogonal(layer, orthogonal_map=kind)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), before, atol=1e-12)
+    optimizer = SGD(layer.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        layer(wootz.ones(2, shape[0], dtype=wootz.float64)).square().sum().backward()
+        optimizer.step()
+    weight = layer.weight.detach().numpy()
+    product = weight.T @ weight if weight.shape[0] >= weight.shape[1] else weight @ weight.T
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-10)
+    assert abs(weight - before).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder"])
+def test_orthogonal_weights_and_their_derivatives_are_pytorchs(kind):
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    theirs = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(3, 5, dtype=torch.float64), orthogonal_map=kind)
+    ours = parametrizations.orthogonal(nn.Linear(3, 5, dtype=wootz.float64), orthogonal_map=kind)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        theirs.parametrizations.weight.original.add_(torch.from_numpy(rng.normal(size=(5, 3)) * 0.3).tril(-1))
+    ours.load_state_dict({k: wootz.from_numpy(v.numpy().copy()) for k, v in theirs.state_dict().items()})
+    np.testing.assert_allclose(ours.weight.detach().numpy(), theirs.weight.detach().numpy(), 1e-8, 1e-10)
+    factor = rng.normal(size=(5, 3))
+    (ours.weight * wootz.from_numpy(factor)).sum().backward()
+    (theirs.weight * torch.from_numpy(factor)).sum().backward()
+    gradients = [layer.parametrizations.weight.original.grad.numpy() for layer in (ours, theirs)]
+    np.testing.assert_allclose(*gradients, 1e-7, 1e-9)
+
+
+def test_what_cannot_be_orthogonal_is_refused():
+    for call in (
+        lambda: parametrizations.orthogonal(nn.Linear(2, 2), "bias"),
+        lambda: parametrizations.orthogonal(nn.Linear(2, 2), orthogonal_map="square"),
+        lambda: parametrizations.orthogonal(nn.Linear(2, 2), use_trivialization=False),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
 @pytest.mark.parametrize(("name", "options"), [("weight_norm", {"dim": 1}), ("weight_norm", {}), ("spectral_norm", {})])
 def test_states_of_parametrised_layers_go_over_from_pytorch(name, options):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")

@@ -1,4 +1,4 @@
-"""Ready-made parametrisations: weight norm and spectral norm."""
+"""Ready-made parametrisations: weight norm, spectral norm, orthogonal matrices."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import wootz
 from wootz._tensor import Tensor
 from wootz.nn import functional as F
 from wootz.nn.module import Module
+from wootz.nn.utils.orthogonal import orthogonal
 from wootz.nn.utils.parametrize import register_parametrization
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def _norm_except(value: Tensor, dim: int | None) -> Tensor:
