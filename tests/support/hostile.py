@@ -70,6 +70,7 @@ class Market:
     faults: Mapping[tuple[str, ...], Fault]
     newest: str = FIRST
     exhausted: bool = False
+    timeout: int = 30  # seconds without a byte
 
     # -- what attackers do
 
@@ -137,7 +138,9 @@ class Market:
 
     def _alone(self, who: str, command: list[str], index: str) -> Outcome:
         self.exhausted = False
-        environment = installer_environment(self.folder, {"PIP_TIMEOUT": "2", "UV_HTTP_TIMEOUT": "2"})
+        environment = installer_environment(
+            self.folder, {"PIP_TIMEOUT": f"{self.timeout}", "UV_HTTP_TIMEOUT": f"{self.timeout}"}
+        )
         with self._serving() as address:
             outcome = run_installer(
                 [*command, index, f"{address}/{INDEX}/", "wootz"], self.folder, self.folder / who, environment
@@ -387,7 +390,7 @@ def _slow(m: Market) -> None:
         handler.end_headers()
         pause = Event()
         try:
-            for _ in range(16):
+            for _ in range(26):
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
                 pause.wait(0.25)
@@ -395,10 +398,10 @@ def _slow(m: Market) -> None:
             return
         m.exhausted = True
 
-    m.faults = {("/wootz/", "timestamp.json"): fault}
+    m.faults, m.timeout = {("/wootz/", "timestamp.json"): fault}, 5
     clock = iter(range(0, 10**9, 61))  # for a client that looks at its clock, a minute a byte
     m.client.transport = BoundTransport(
-        ClientConfiguration("", timeout=2.0), sleep=lambda seconds: None, clock=lambda: float(next(clock))
+        ClientConfiguration("", timeout=5.0), sleep=lambda seconds: None, clock=lambda: float(next(clock))
     )
 
 
