@@ -87,8 +87,9 @@ def _python_family(path: Path, prefix: str) -> str:
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name in public}
     if not functions:
         return ""
-    title = (prefix or path.stem).rstrip(".").capitalize()
-    out = f"## {title}{'' if prefix else ' (in Python)'}\n\n{(ast.get_docstring(tree) or '').splitlines()[0]}\n\n"
+    title = f"{prefix}{path.stem}" if prefix and path.parent.name != "wootz" else (prefix or path.stem).rstrip(".")
+    title = title.capitalize() + ("" if prefix else " (in Python)")
+    out = f"## {title}\n\n{(ast.get_docstring(tree) or '').splitlines()[0]}\n\n"
     out += "| op | what it gives |\n|---|---|\n"
     for name in sorted(functions):
         node = functions[name]

@@ -22,6 +22,7 @@ from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim 
 from wootz import amp as amp  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
+from wootz.nn.functional.root import *  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
@@ -33,3 +34,4 @@ if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed
     _OWN = "Device Tensor __version__ amp autograd cuda data device from_dlpack func get_num_threads load nn ops"
     _OWN += " optim save serialize set_num_threads special testing utils vmap"
     __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__})
+    __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})

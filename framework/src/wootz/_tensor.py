@@ -349,16 +349,25 @@ def _join() -> None:
     """Makes a method of each of `_METHODS`, and of each function of a family whose first parameter is ``self``."""
     for name, method in _METHODS.items():
         setattr(Tensor, name, method)
+    for name in _WITH_IN_PLACE:
+        setattr(Tensor, name + "_", _in_place(name + "_", getattr(_core, name)))
+    writing = {row.function for row in ROWS.values() if row.inplace}
     for family in ops.FAMILIES:
         for name in family.__all__:
             function = getattr(family, name)
             if isinstance(function, FunctionType) and function.__code__.co_varnames[:1] == ("self",):
                 setattr(Tensor, name, function)
-            elif isinstance(function, BuiltinFunctionType):  # another name of a native op
-                setattr(Tensor, name, getattr(Tensor, function.__name__))
-    rows = [(row.name, row.function) for row in ROWS.values() if row.inplace]
-    for name, function in rows + [(name, getattr(_core, name)) for name in _WITH_IN_PLACE]:
-        setattr(Tensor, name + "_", _in_place(name + "_", function))
+                if function in writing:
+                    setattr(Tensor, name + "_", _in_place(name + "_", function))
+            elif isinstance(function, BuiltinFunctionType):
+                _alias(name, function.__name__)
+
+
+def _alias(name: str, native: str) -> None:
+    """Another name of a native op, as a method and, where there is one, of its in-place method."""
+    for suffix in ("", "_"):
+        if hasattr(Tensor, native + suffix):
+            setattr(Tensor, name + suffix, getattr(Tensor, native + suffix))
 
 
 _join()

@@ -23,19 +23,52 @@ from wootz.ops.special import digamma as digamma
 from wootz.ops.special import erfc as erfc
 from wootz.ops.special import erfinv as erfinv
 from wootz.ops.special import i0 as i0
-from wootz.ops.special import i0e_op, i1e_op, lgamma, mvlgamma, zero_times
+from wootz.ops.special import i0e_op, i1e_op, igamma, igammac, lgamma, mvlgamma, zero_times
 from wootz.ops.special import logit as logit
 from wootz.ops.special import polygamma as polygamma
 from wootz.ops.special import sinc as sinc
 from wootz.ops.special import xlogy as xlogy
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln", "i0", "i0e", "i1", "i1e",
-    "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi",
-    "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfcx",
+    "erfinv",
+    "exp2",
+    "expit",
+    "expm1",
+    "gammainc",
+    "gammaincc",
+    "gammaln",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "log1p",
+    "log_ndtr",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "modified_bessel_i0",
+    "modified_bessel_i1",
+    "multigammaln",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "psi",
+    "round",
+    "sinc",
+    "softmax",
+    "spherical_bessel_j0",
+    "xlog1py",
+    "xlogy",
+    "zeta",
 ]  # fmt: skip
 
-gammaln, multigammaln, psi = lgamma, mvlgamma, digamma
+gammainc, gammaincc, gammaln, multigammaln, psi = igamma, igammac, lgamma, mvlgamma, digamma
+modified_bessel_i0 = i0
 Other = Tensor | float
 
 
@@ -75,6 +108,15 @@ def i1(input: Tensor) -> Tensor:
     """The modified Bessel function of the first kind, of order 1."""
     x = floating(input)
     return i1e_op(x) * _core.exp(_core.abs(x))
+
+
+modified_bessel_i1 = i1
+
+
+@op("N(2, 3)", "wootz.tensor([0.0, 1.0])", tolerance=1e-6)
+def spherical_bessel_j0(input: Tensor) -> Tensor:
+    """sin(input) / input, 1 at 0."""
+    return sinc(floating(input) / math.pi)
 
 
 @op("N(2, 3)", "N(5) * 5", "N()")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import wootz
 from wootz.backend import arrays
 from wootz.errors import BackendError, DTypeError, GradientError, ShapeError
+from wootz.ops import database
 from wootz.ops.array_op import array_op
 
 
@@ -28,6 +31,27 @@ def test_a_rule_gives_every_higher_derivative() -> None:
     (third,) = wootz.autograd.grad(second.sum(), x)
     for found, expected in ((first, [12, 3]), (second, [12, -6]), (third, [6, 6])):
         np.testing.assert_array_equal(found.detach().numpy(), expected)
+
+
+def test_the_page_on_adding_an_op_adds_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "add-an-op.md").read_text("utf-8")
+    block = re.search(
+        r"^In one of `framework/src/wootz/ops/`:\n\n```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    assert block
+    scope: dict[str, Any] = {"wootz": wootz, "Tensor": wootz.Tensor, "array_op": array_op, "__name__": "wootz.ops.page"}
+    before = dict(database.ROWS)
+    try:
+        scope["op"] = database.op
+        exec(block[1], scope)
+        made = next(op for op in wootz.testing.ops() if op.family == "page")
+    finally:
+        database.ROWS.clear()
+        database.ROWS.update(before)
+    args, _ = made.samples[0].arguments(grad=True)
+    expected = eval(made.reference, {"np": np})(args[0].detach().numpy())
+    np.testing.assert_allclose(made(*args).detach().numpy(), expected)
+    assert wootz.autograd.gradcheck(made, args) and wootz.autograd.gradgradcheck(made, args)
 
 
 def test_an_operand_changed_before_backward_is_an_error() -> None:

@@ -16,6 +16,7 @@ from wootz.ops import (
     indexing,
     matrices,
     products,
+    queries,
     random,
     sampling,
     shaping,
@@ -32,6 +33,7 @@ from wootz.ops.elementwise import *
 from wootz.ops.indexing import *
 from wootz.ops.matrices import *
 from wootz.ops.products import *
+from wootz.ops.queries import *
 from wootz.ops.random import *
 from wootz.ops.sampling import *
 from wootz.ops.shaping import *
@@ -49,6 +51,7 @@ FAMILIES = (
     indexing,
     matrices,
     products,
+    queries,
     random,
     sampling,
     shaping,

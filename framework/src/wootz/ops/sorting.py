@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor
@@ -13,8 +13,8 @@ from wootz.ops.composite import Indexed
 from wootz.ops.database import op
 
 __all__ = [
-    "argsort", "bincount", "bucketize", "histc", "isin", "kthvalue", "median", "mode", "msort", "nanmedian",
-    "nanquantile", "quantile", "searchsorted", "sort", "topk", "unique", "unique_consecutive",
+    "argsort", "bincount", "bucketize", "histc", "histogram", "isin", "kthvalue", "median", "mode", "msort",
+    "nanmedian", "nanquantile", "quantile", "searchsorted", "sort", "topk", "unique", "unique_consecutive",
 ]  # fmt: skip
 
 
@@ -347,6 +347,35 @@ def histc(self: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tens
     if not (min < max and abs(min) != float("inf") and abs(max) != float("inf")):
         raise ValueError(f"histc: expected finite min < max, found min={min}, max={max}")
     return _histc(x.reshape((-1,)), bins, min, max)
+
+
+class Histogram(NamedTuple):
+    """How much falls between each two edges, and the edges."""
+
+    hist: Tensor
+    bin_edges: Tensor
+
+
+@array_op()
+def _histogram(xp: Any, x: Any, bins: Any, weight: Any, low: Any, high: Any, density: bool) -> Any:
+    limits = None if low is None else (low, high)
+    counts, edges = xp.histogram(x, bins=bins, range=limits, weights=weight, density=density)
+    return counts.astype(x.dtype), edges.astype(x.dtype)
+
+
+@op("C(20), 5", "C(20), 4, range=(-1.0, 1.0)", "C(20), wootz.tensor([-1.0, 0.0, 2.0], dtype=wootz.float64)",
+    "C(9), 3, weight=C(9), density=True", differentiable=False)  # fmt: skip
+def histogram(
+    self: Tensor, bins: int | Tensor, *, range: tuple[float, float] | None = None, weight: Tensor | None = None,
+    density: bool = False,
+) -> Histogram:  # fmt: skip
+    """(hist, bin_edges): as `histc`, with weights, a density, or edges given as ``bins``."""
+    x = floating(self).detach().reshape((-1,))
+    low, high = range or (None, None)
+    weights = None if weight is None else weight.detach().reshape((-1,))
+    if weights is not None and weights.shape != x.shape:
+        raise ShapeError(f"histogram: weight has shape {weight.shape if weight is not None else ()}, self {self.shape}")
+    return Histogram(*_histogram.many(x, bins, weights, low, high, density))
 
 
 @array_op()

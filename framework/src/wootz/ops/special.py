@@ -9,9 +9,22 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.ops.array_op import array_op, floating, promoted
 from wootz.ops.database import op
-from wootz.ops.series import digamma_of, erfc_of, erfinv_of, i0e_of, i1e_of, lgamma_of, zeta_of
+from wootz.ops.series import digamma_of, erfc_of, erfinv_of, gammainc_of, i0e_of, i1e_of, lgamma_of, zeta_of
 
-__all__ = ["digamma", "erfc", "erfinv", "i0", "lgamma", "logit", "mvlgamma", "polygamma", "sinc", "xlogy"]
+__all__ = [
+    "digamma",
+    "erfc",
+    "erfinv",
+    "i0",
+    "igamma",
+    "igammac",
+    "lgamma",
+    "logit",
+    "mvlgamma",
+    "polygamma",
+    "sinc",
+    "xlogy",
+]
 
 Other = Tensor | float
 
@@ -148,3 +161,34 @@ def i0(self: Tensor) -> Tensor:
     """The modified Bessel function of the first kind, of order 0."""
     x = floating(self)
     return i0e_op(x) * _core.exp(_core.abs(x))
+
+
+def _density(g: Tensor, a: Tensor, x: Tensor) -> Tensor:
+    """The derivative of `igamma` by its second argument: the density of the gamma distribution."""
+    return g * _core.exp((a - 1) * _core.log(x) - x - _lgamma(a))
+
+
+@array_op(None, lambda g, out, a, x: _density(g, a.detach(), x))
+def _igamma(xp: Any, a: Any, x: Any) -> Any:
+    return gammainc_of(xp, a, x, False)
+
+
+@array_op(None, lambda g, out, a, x: -_density(g, a.detach(), x))
+def _igammac(xp: Any, a: Any, x: Any) -> Any:
+    return gammainc_of(xp, a, x, True)
+
+
+@op("C(2, 3).abs() + 0.3, P(3)", "C(3).abs() + 9, P(3) * 9", "C(3).abs() + 0.1, P(3) * 20",
+    "wootz.tensor([0.0, 1.0, 1.0, -1.0]), wootz.tensor([1.0, 0.0, inf, 1.0])", tolerance=1e-10)  # fmt: skip
+def igamma(self: Tensor, other: Tensor) -> Tensor:
+    """The regularised lower incomplete gamma function of order self; no gradient flows to the order."""
+    a, x = promoted(self, other)
+    return _igamma(floating(a), floating(x))
+
+
+@op("C(2, 3).abs() + 0.3, P(3)", "C(3).abs() + 9, P(3) * 9", "C(3).abs() + 0.1, P(3) * 20",
+    "wootz.tensor([0.0, 1.0, 1.0, -1.0]), wootz.tensor([1.0, 0.0, inf, 1.0])", tolerance=1e-10)  # fmt: skip
+def igammac(self: Tensor, other: Tensor) -> Tensor:
+    """The regularised upper incomplete gamma function of order self: 1 - `igamma`, accurate where that is small."""
+    a, x = promoted(self, other)
+    return _igammac(floating(a), floating(x))
