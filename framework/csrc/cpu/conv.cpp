@@ -16,7 +16,8 @@ struct Plan {
   const Conv& c;
   int64_t image, positions, taps, terms;
   std::vector<int64_t> tap_offset;  // of each tap within an image
-  explicit Plan(const Conv& conv) : c(conv) {
+  bool phased;
+  explicit Plan(const Conv& conv, bool by_phase = true) : c(conv), phased(by_phase) {
     image = c.size[0] * c.size[1] * c.size[2];
     positions = c.out[0] * c.out[1] * c.out[2];
     taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
@@ -24,28 +25,29 @@ struct Plan {
     for (int64_t z = 0; z < c.kernel[0]; ++z)
       for (int64_t y = 0; y < c.kernel[1]; ++y)
         for (int64_t x = 0; x < c.kernel[2]; ++x)
-          tap_offset.push_back(at(z * c.dilation[0], y * c.dilation[1], x * c.dilation[2]));
+          tap_offset.push_back(at(z * c.dilation[0], y * c.dilation[1], column(x * c.dilation[2])));
   }
+  int64_t column(int64_t x) const { return phased ? x % c.stride[2] * c.phase + x / c.stride[2] : x; }
   int64_t at(int64_t z, int64_t y, int64_t x) const { return (z * c.size[1] + y) * c.size[2] + x; }
   int64_t term_offset(int64_t t) const { return t / taps * image + tap_offset[static_cast<size_t>(t % taps)]; }
   // Where the window of a position begins.
   int64_t start(int64_t p) const {
     int64_t x = p % c.out[2], y = p / c.out[2] % c.out[1], z = p / c.out[2] / c.out[1];
-    return at(z * c.stride[0], y * c.stride[1], x * c.stride[2]);
+    return at(z * c.stride[0], y * c.stride[1], phased ? x : x * c.stride[2]);
   }
 };
 
-// `count` neighbouring columns of a panel, from `column` on, that read (write) `from`, from + step, ...
+// `count` neighbouring columns of a panel, from `column` on, that read (write) `from` and what follows.
 struct Run { int64_t column, from, count; };
 
 // The runs of positions [first, first + count) of the whole batch; image n begins at n * stride.
 void find_runs(const Plan& plan, int64_t first, int64_t count, int64_t stride, std::vector<Run>& runs) {
   runs.clear();
-  int64_t width = plan.c.out[2], step = plan.c.stride[2];
+  int64_t width = plan.c.out[2];
   for (int64_t j = 0; j < count;) {
     int64_t n = (first + j) / plan.positions, p = (first + j) % plan.positions;
     int64_t length = std::min(width - p % width, count - j), from = n * stride + plan.start(p);
-    if (!runs.empty() && runs.back().from + runs.back().count * step == from) runs.back().count += length;
+    if (!runs.empty() && runs.back().from + runs.back().count == from) runs.back().count += length;
     else runs.push_back({j, from, length});
     j += length;
   }
@@ -64,14 +66,9 @@ template <class T> WOOTZ_INLINE void copy_run(const T* from, const T* end, T* to
 template <class T>
 void gather(const Plan& plan, const T* x, const T* end, const std::vector<Run>& runs, int64_t first, int64_t k, T* to) {
   constexpr int nr = Tiling<T>::nr;
-  int64_t step = plan.c.stride[2];
   for (int64_t t = first; t < first + k; ++t, to += nr) {
     const T* from = x + plan.term_offset(t);
-    for (const Run& r : runs) {
-      if (step == 1) copy_run(from + r.from, end, to + r.column, r.count);
-      else
-        for (int64_t j = 0; j < r.count; ++j) to[r.column + j] = from[r.from + j * step];
-    }
+    for (const Run& r : runs) copy_run(from + r.from, end, to + r.column, r.count);
   }
 }
 
@@ -171,17 +168,13 @@ template <class T> void forward_tiles(const Conv& c) {
 
 // x += by columns of the product of the transposed weight and y: tap by tap to where each was read from.
 template <class T>
-void scatter(const Plan& plan, const T* columns, int64_t width, int64_t first_term, int64_t terms, const std::vector<Run>& runs, T* x) {
-  int64_t step = plan.c.stride[2];
+void scatter(const Plan& plan, const T* columns, int64_t width, int64_t terms, const std::vector<Run>& runs, T* x) {
   for (int64_t t = 0; t < terms; ++t, columns += width) {
-    T* to = x + plan.term_offset(first_term + t);
+    T* to = x + plan.term_offset(t);
     for (const Run& r : runs) {
       T* at = to + r.from;
       const T* from = columns + r.column;
-      if (step == 1)
-        for (int64_t j = 0; j < r.count; ++j) at[j] += from[j];
-      else
-        for (int64_t j = 0; j < r.count; ++j) at[j * step] += from[j];
+      for (int64_t j = 0; j < r.count; ++j) at[j] += from[j];
     }
   }
 }
@@ -220,7 +213,7 @@ template <class T> void input_tiles(const Conv& c) {
         pack<T>(from + p, plan.positions, 1, c.outputs, count, P::nr, pb.p);
         multiply<T>(h * plan.taps, count, c.outputs, pa.p + q * rows * c.outputs, pb.p, columns.p, width, false);
         find_runs(plan, p, count, 0, runs);
-        scatter(plan, columns.p, width, 0, h * plan.taps, runs, image);
+        scatter(plan, columns.p, width, h * plan.taps, runs, image);
       }
     }
   });
@@ -258,7 +251,7 @@ void gather_rows(const Plan& plan, const T* x, const T* end, int64_t g, int64_t 
 
 template <class T> void weight_tiles(const Conv& c, int64_t parts) {
   using P = Tiling<T>;
-  Plan plan(c);
+  Plan plan(c, false);
   auto* x = static_cast<const T*>(c.x);
   auto* y = static_cast<const T*>(c.y);
   auto* weight = static_cast<T*>(c.weight);
@@ -284,7 +277,7 @@ template <class T> void weight_tiles(const Conv& c, int64_t parts) {
   });
 }
 
-// f(row of y, row of x where its first window's tap lies), for every output row of one pair of channels.
+// f(row of y, row of x where its first window begins), for every output row of one pair of channels.
 template <class T, class F> WOOTZ_INLINE void each_row(const Plan& plan, T* y, T* x, F f) {
   const Conv& c = plan.c;
   for (int64_t z = 0; z < c.out[0]; ++z)
@@ -292,32 +285,44 @@ template <class T, class F> WOOTZ_INLINE void each_row(const Plan& plan, T* y, T
       f(y + (z * c.out[1] + r) * c.out[2], x + plan.at(z * c.stride[0], r * c.stride[1], 0));
 }
 
+// One output row: all terms are summed in a register before it is written.
+template <class T>
+WOOTZ_INLINE void sum_row(const Plan& plan, const std::vector<int64_t>& offset, const T* weight, T bias, const T* x, T* y) {
+  using V = Vec<T>;
+  int64_t width = plan.c.out[2];
+  auto block = [&](int64_t i) WOOTZ_LAMBDA {
+    V sum(bias);
+    for (int64_t t = 0; t < plan.terms; ++t) sum += V(weight[t]) * V::load(x + offset[static_cast<size_t>(t)] + i);
+    sum.store(y + i);
+  };
+  int64_t i = 0;
+  for (; i + V::size <= width; i += V::size) block(i);
+  if (i < width && width >= V::size) return block(width - V::size);  // some elements twice, to the same value
+  for (; i < width; ++i) {
+    T sum = bias;
+    for (int64_t t = 0; t < plan.terms; ++t) sum += weight[t] * x[offset[static_cast<size_t>(t)] + i];
+    y[i] = sum;
+  }
+}
+
 template <class T> void forward_rows(const Conv& c) {
   Plan plan(c);
   auto* bias = static_cast<const T*>(c.bias);
-  int64_t step = c.stride[2], width = c.out[2];
+  std::vector<int64_t> offset;
+  for (int64_t t = 0; t < plan.terms; ++t) offset.push_back(plan.term_offset(t));
   parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
     for (int64_t i = begin; i < last; ++i) {
       int64_t o = i % (c.groups * c.outputs), n = i / (c.groups * c.outputs), g = o / c.outputs;
-      T* y = static_cast<T*>(c.y) + i * plan.positions;
-      std::fill_n(y, plan.positions, bias ? bias[o] : T(0));
-      for (int64_t t = 0; t < plan.terms; ++t) {
-        T w = static_cast<const T*>(c.weight)[o * plan.terms + t];
-        T* x = static_cast<T*>(c.x) + (n * c.groups + g) * c.inputs * plan.image + plan.term_offset(t);
-        each_row(plan, y, x, [&](T* __restrict to, const T* __restrict from) WOOTZ_LAMBDA {
-          if (step == 1)
-            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
-          else
-            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j * step];
-        });
-      }
+      const T* weight = static_cast<const T*>(c.weight) + o * plan.terms;
+      each_row(plan, static_cast<T*>(c.y) + i * plan.positions, static_cast<T*>(c.x) + (n * c.groups + g) * c.inputs * plan.image,
+               [&](T* y, const T* x) WOOTZ_LAMBDA { sum_row(plan, offset, weight, bias ? bias[o] : T(0), x, y); });
     }
   });
 }
 
 template <class T> void input_rows(const Conv& c) {
   Plan plan(c);
-  int64_t step = c.stride[2], width = c.out[2];
+  int64_t width = c.out[2];
   parallel_for(c.batch * c.groups * c.inputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.taps)), [&](int64_t begin, int64_t last) {
     for (int64_t i = begin; i < last; ++i) {
       int64_t channel = i % c.inputs, ng = i / c.inputs, g = ng % c.groups;
@@ -328,42 +333,45 @@ template <class T> void input_rows(const Conv& c) {
           T w = static_cast<const T*>(c.weight)[(g * c.outputs + o) * plan.terms + channel * plan.taps + t];
           T* y = static_cast<T*>(c.y) + (ng * c.outputs + o) * plan.positions;
           each_row(plan, y, image + plan.tap_offset[static_cast<size_t>(t)], [&](const T* __restrict from, T* __restrict to) WOOTZ_LAMBDA {
-            if (step == 1)
-              for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
-            else
-              for (int64_t j = 0; j < width; ++j) to[j * step] += w * from[j];
+            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
           });
         }
     }
   });
 }
 
-template <class T> WOOTZ_INLINE T dot(const T* a, const T* b, int64_t step, int64_t n) {
+// Sums over one row of y times x at several terms at once.
+constexpr int kTogether = 5;
+template <class T>
+WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, int64_t n, Vec<T>* sums, T* rest) {
   using V = Vec<T>;
-  T sum(0);
   int64_t i = 0;
-  if (step == 1) {
-    V acc(T(0));
-    for (; i + V::size <= n; i += V::size) acc += V::load(a + i) * V::load(b + i);
-    sum = fold(acc, [](T p, T q) { return p + q; });
+  for (; i + V::size <= n; i += V::size) {
+    V g = V::load(y + i);
+    for (int t = 0; t < kTogether; ++t) sums[t] += g * V::load(x + offset[t] + i);
   }
-  for (; i < n; ++i) sum += a[i] * b[i * step];
-  return sum;
+  for (; i < n; ++i)
+    for (int t = 0; t < kTogether; ++t) rest[t] += y[i] * x[offset[t] + i];
 }
 
 // x is [batch, channels, size] here.
 template <class T> void weight_rows(const Conv& c) {
+  using V = Vec<T>;
   Plan plan(c);
   parallel_for(c.groups * c.outputs, std::max<int64_t>(1, 16384 / (c.batch * plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
     for (int64_t o = begin; o < last; ++o)
-      for (int64_t t = 0; t < plan.terms; ++t) {
-        T sum(0);
-        for (int64_t n = 0; n < c.batch; ++n) {
-          T* y = static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions;
-          T* x = static_cast<T*>(c.x) + (n * c.groups + o / c.outputs) * c.inputs * plan.image + plan.term_offset(t);
-          each_row(plan, y, x, [&](const T* a, const T* b) WOOTZ_LAMBDA { sum += dot(a, b, c.stride[2], c.out[2]); });
-        }
-        static_cast<T*>(c.weight)[o * plan.terms + t] = sum;
+      for (int64_t first = 0; first < plan.terms; first += kTogether) {
+        int64_t offset[kTogether];
+        for (int t = 0; t < kTogether; ++t) offset[t] = plan.term_offset(std::min(first + t, plan.terms - 1));
+        V sums[kTogether];
+        T rest[kTogether] = {};
+        for (V& v : sums) v = V(T(0));
+        for (int64_t n = 0; n < c.batch; ++n)
+          each_row(plan, static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions,
+                   static_cast<T*>(c.x) + (n * c.groups + o / c.outputs) * c.inputs * plan.image,
+                   [&](const T* y, const T* x) WOOTZ_LAMBDA { add_products(y, x, offset, c.out[2], sums, rest); });
+        for (int64_t t = 0; t < std::min<int64_t>(kTogether, plan.terms - first); ++t)
+          static_cast<T*>(c.weight)[o * plan.terms + first + t] = rest[t] + fold(sums[t], [](T p, T q) { return p + q; });
       }
   });
 }

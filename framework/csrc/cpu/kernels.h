@@ -41,8 +41,10 @@ struct CrossEntropy {
 
 // A convolution over three spatial dimensions (leading ones are 1), its input padded already and everything contiguous:
 // x [batch, groups * inputs, size], weight [groups * outputs, inputs, kernel], y [batch, groups * outputs, out].
+// Rows of x are sorted by phase: first every stride-th element, then those after them, `phase` of each, so that the
+// elements which neighbouring outputs read are neighbours.
 struct Conv {
-  int64_t batch, groups, inputs, outputs;
+  int64_t batch, groups, inputs, outputs, phase;
   int64_t size[3], kernel[3], stride[3], dilation[3], out[3];
   void *x, *weight, *y;
   const void* bias;  // [groups * outputs], or null
@@ -76,7 +78,7 @@ template <class T> struct FloatKernels {
   void (*logsumexp)(const T* x, T* out, int64_t rows, int64_t n);
   void (*cross_entropy)(const CrossEntropy&, int64_t first, int64_t last);
   // The three products of a convolution: y from x and weight, x from y and weight, weight from x and y. For the last, x
-  // is [batch, size, groups * inputs] and weight [parts, groups * outputs, kernel, inputs], one part for each share of the batch.
+  // is [batch, size, groups * inputs], its rows as they were, and weight [parts, groups * outputs, kernel, inputs], one part for each share of the batch.
   void (*conv_forward)(const Conv&);
   void (*conv_input)(const Conv&);
   void (*conv_weight)(const Conv&, int64_t parts);

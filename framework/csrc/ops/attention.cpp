@@ -73,6 +73,12 @@ std::array<Tensor, 2> attention(const Tensor& query, const Tensor& key, const Te
 std::array<Tensor, 3> attention_backward(const Tensor& grad, const Tensor& delta, const Tensor& query, const Tensor& key, const Tensor& value,
                                          const Tensor& mask, const Tensor& lse, double scale, bool causal) {
   check(query, key, value);
+  Dims rows{query.size(0), query.size(1), query.size(2)}, shape = rows;
+  shape.push(value.size(3));
+  WOOTZ_CHECK(grad.shape() == shape && delta.shape() == rows && lse.shape() == rows, ErrorKind::Shape, "attention: expected a gradient of shape ",
+        text(shape), " and sums of ", text(rows), ", got ", text(grad.shape()), ", ", text(delta.shape()), " and ", text(lse.shape()));
+  for (const Tensor* t : {&grad, &delta, &lse})
+    WOOTZ_CHECK(t->dtype() == query.dtype(), ErrorKind::DType, "attention: expected gradients of ", name_of(query.dtype()), ", got ", name_of(t->dtype()));
   Tensor m = additive(mask, query, key), g = contiguous(grad), d = contiguous(delta), l = contiguous(lse);
   Tensor dq = empty(query.shape(), query.dtype()), dk = zeros(key.shape(), key.dtype()), dv = zeros(value.shape(), value.dtype());
   if (query.numel() == 0 || key.numel() == 0 || value.numel() == 0) return {zeros(query.shape(), query.dtype()), dk, dv};

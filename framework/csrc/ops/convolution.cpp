@@ -1,5 +1,6 @@
 // Convolution in one to three dimensions: one trilinear form in input, weight and output, so that the derivative of each
 // of its three products is made of the other two.
+#include "core/parallel.h"
 #include "forward.h"
 #include "ops/rules.h"
 
@@ -75,6 +76,15 @@ struct Geometry3 {
     for (int i = 0; i < 3; ++i) s.v[i] = size.v[i] + 2 * padding.v[i];
     return s;
   }
+  // With what padding the transpose of a convolution of stride 1 is a convolution; nothing where it is none.
+  std::optional<Dims> mirror_padding() const {
+    Shape3 around;
+    for (int i = 0; i < 3; ++i) {
+      around.v[i] = dilation.v[i] * (kernel.v[i] - 1) - padding.v[i];
+      if (stride.v[i] != 1 || around.v[i] < 0) return std::nullopt;
+    }
+    return spatial(around);
+  }
   bool unpadded() const { return padding.v[0] == 0 && padding.v[1] == 0 && padding.v[2] == 0; }
   // Where the input lies within a padded tensor whose spatial dimensions begin at `first`.
   Tensor inside(const Tensor& t, int first) const {
@@ -87,13 +97,15 @@ struct Geometry3 {
     }
     return raw_view(t, shape, t.strides(), offset);
   }
-  cpu::Conv job() const {
+  cpu::Conv job(bool by_phase = true) const {
     cpu::Conv c{};
     c.batch = batch;
     c.groups = groups;
     c.inputs = inputs;
     c.outputs = outputs;
     Shape3 whole = padded();
+    c.phase = (whole.v[2] + stride.v[2] - 1) / stride.v[2];
+    whole.v[2] = by_phase ? c.phase * stride.v[2] : whole.v[2];
     for (int i = 0; i < 3; ++i) {
       c.size[i] = whole.v[i];
       c.kernel[i] = kernel.v[i];
@@ -114,10 +126,87 @@ void need_shape(const char* op, const char* what, const Tensor& t, const Dims& s
   WOOTZ_CHECK(t.shape() == shape, ErrorKind::Shape, op, ": expected ", what, " of shape ", text(shape), ", got ", text(t.shape()));
 }
 
-Tensor pad_input(const Geometry3& g, const Tensor& x) {
-  if (g.unpadded()) return contiguous(x);
-  Tensor out = zeros(g.shape(g.batch, g.groups * g.inputs, g.padded()), x.dtype());
-  assign(g.inside(out, 2), x);
+// f(row of the input, row of its padded image, or nullptr for the row of the input where that is padding only), for each
+// row of each padded plane.
+template <class F> void each_padded_row(const Geometry3& g, const cpu::Conv& c, F f) {
+  int64_t planes = g.batch * g.groups * g.inputs, rows = c.size[0] * c.size[1];
+  parallel_for(planes, std::max<int64_t>(1, 32768 / (rows * c.size[2])), [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t r = 0; r < rows; ++r) {
+        int64_t z = r / c.size[1] - g.padding.v[0], y = r % c.size[1] - g.padding.v[1];
+        bool inside = z >= 0 && z < g.size.v[0] && y >= 0 && y < g.size.v[1];
+        f(inside ? ((p * g.size.v[0] + z) * g.size.v[1] + y) * g.size.v[2] : -1, (p * rows + r) * c.size[2]);
+      }
+  });
+}
+
+// f(first element of the input's row in a phase, where it goes in the padded row), for each phase.
+template <class F> void each_phase(const Geometry3& g, int64_t phase, F f) {
+  int64_t step = g.stride.v[2], pad = g.padding.v[2];
+  for (int64_t q = 0; q < step; ++q) {
+    int64_t first = ((q - pad) % step + step) % step;
+    f(first, q * phase + (first + pad) / step);
+  }
+}
+
+// The padded input as the kernels want it, its rows sorted by phase.
+Tensor pad_input(const Geometry3& g, const Tensor& input) {
+  Tensor x = contiguous(input);
+  if (g.unpadded() && g.stride.v[2] == 1) return x;
+  cpu::Conv c = g.job();
+  Tensor out = empty({g.batch, g.groups * g.inputs, c.size[0], c.size[1], c.size[2]}, x.dtype());
+  visit_float(x.dtype(), g.op, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    int64_t step = g.stride.v[2], width = g.size.v[2];
+    each_padded_row(g, c, [&](int64_t from, int64_t to) {
+      T* row = out.data<T>() + to;
+      std::fill_n(row, c.size[2], T(0));
+      if (from < 0) return;
+      const T* source = x.data<T>() + from;
+      each_phase(g, c.phase, [&](int64_t i, int64_t at) {
+        if (step == 1) std::copy_n(source, width, row + at);
+        else
+          for (; i < width; i += step) row[at++] = source[i];
+      });
+    });
+  });
+  return out;
+}
+
+// The input out of its padded form.
+Tensor crop_input(const Geometry3& g, const Tensor& padded) {
+  if (g.unpadded() && g.stride.v[2] == 1) return reshape(padded, g.input_shape());
+  cpu::Conv c = g.job();
+  Tensor out = empty(g.input_shape(), padded.dtype());
+  visit_float(out.dtype(), g.op, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    int64_t step = g.stride.v[2], width = g.size.v[2];
+    each_padded_row(g, c, [&](int64_t to, int64_t from) {
+      if (to < 0) return;
+      const T* row = padded.data<T>() + from;
+      T* target = out.data<T>() + to;
+      each_phase(g, c.phase, [&](int64_t i, int64_t at) {
+        for (; i < width; i += step) target[i] = row[at++];
+      });
+    });
+  });
+  return out;
+}
+
+// The weight with its channels exchanged and its taps in reverse: the transpose of a convolution of stride 1 is one too.
+Tensor mirrored(const Geometry3& g, const Tensor& weight) {
+  Tensor w = contiguous(weight), out = empty(g.shape(g.groups * g.inputs, g.outputs, g.kernel), w.dtype());
+  int64_t taps = count(g.spatial(g.kernel));
+  visit_float(w.dtype(), g.op, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    parallel_for(g.groups * g.inputs, std::max<int64_t>(1, 8192 / (g.outputs * taps)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t o = 0; o < g.outputs; ++o) {
+          const T* from = w.data<T>() + ((i / g.inputs * g.outputs + o) * g.inputs + i % g.inputs) * taps;
+          std::reverse_copy(from, from + taps, out.data<T>() + (i * g.outputs + o) * taps);
+        }
+    });
+  });
   return out;
 }
 
@@ -171,15 +260,16 @@ Tensor convolve_input(const Tensor& output, const Tensor& weight, const Dims& si
   Geometry3 g("transposed convolution", shape, weight.shape(), stride, padding, dilation, groups);
   same_type(g.op, output, weight);
   need_shape(g.op, "an argument", output, g.output_shape());
-  Tensor padded = empty(g.shape(g.batch, g.groups * g.inputs, g.padded()), output.dtype());
-  if (output.numel() == 0 || padded.numel() == 0) return zeros(shape, output.dtype());
-  Tensor y = contiguous(output), w = contiguous(weight);
+  if (output.numel() == 0 || count(shape) == 0 || weight.numel() == 0) return zeros(shape, output.dtype());
+  if (std::optional<Dims> around = g.mirror_padding()) return convolve(output, mirrored(g, weight), Tensor(), stride, *around, dilation, groups);
   cpu::Conv c = g.job();
+  Tensor padded = empty({g.batch, g.groups * g.inputs, c.size[0], c.size[1], c.size[2]}, output.dtype());
+  Tensor y = contiguous(output), w = contiguous(weight);
   c.x = padded.bytes();
   c.weight = w.bytes();
   c.y = y.bytes();
   visit_float(output.dtype(), g.op, [&](auto tag) { cpu::kernels().real<typename decltype(tag)::type>().conv_input(c); });
-  return g.unpadded() ? padded : clone(g.inside(padded, 2));
+  return crop_input(g, padded);
 }
 
 Tensor convolve_weight(const Tensor& input, const Tensor& output, const Dims& kernel, const Dims& stride, const Dims& padding,
@@ -198,7 +288,7 @@ Tensor convolve_weight(const Tensor& input, const Tensor& output, const Dims& ke
   Dims kept{g.groups * g.outputs, count(g.spatial(g.kernel)), g.inputs};
   if (!rows) kept.insert(0, parts);
   Tensor sums = empty(rows ? shape : kept, input.dtype());
-  cpu::Conv c = g.job();
+  cpu::Conv c = g.job(rows);
   c.x = x.bytes();
   c.weight = sums.bytes();
   c.y = y.bytes();

@@ -84,7 +84,9 @@ Tensor as_row(const Layout& l, const Tensor& t, const Tensor& x) {
 // [groups] tensors: the mean and 1 / sqrt(var + eps), from what is given or from x.
 template <class T> std::array<Tensor, 2> statistics(const Layout& l, const Tensor& x, const Tensor& mean, const Tensor& var, double eps, bool centred) {
   Tensor m = empty({l.groups.groups}, x.dtype()), r = empty({l.groups.groups}, x.dtype());
-  if (mean.defined()) {
+  if (mean.defined() || var.defined()) {
+    WOOTZ_CHECK(mean.defined() && var.defined() && mean.numel() == l.groups.groups && var.numel() == l.groups.groups, ErrorKind::Shape,
+          "normalise: expected a mean and a var of ", l.groups.groups, " elements, or neither");
     Tensor a = contiguous(mean), b = contiguous(var);
     std::copy_n(a.data<T>(), l.groups.groups, m.data<T>());
     std::copy_n(b.data<T>(), l.groups.groups, r.data<T>());
@@ -208,7 +210,10 @@ std::array<Tensor, 3> normalise_backward(const Tensor& grad, const Tensor& input
     Tensor none = zeros(input.shape(), input.dtype());
     return {none, none, none};
   }
-  Tensor x = contiguous(input), g = contiguous(grad.dtype() == x.dtype() ? grad : cast(grad, x.dtype()));
+  WOOTZ_CHECK(grad.shape() == input.shape(), ErrorKind::Shape, "normalise: a gradient of shape ", text(grad.shape()), " for an input of shape ",
+        text(input.shape()));
+  check_types("normalise", input, {&grad, &weight, &bias, &mean, &var});
+  Tensor x = contiguous(input), g = contiguous(grad);
   Layout l("normalise", x, weight, bias, dims);
   std::array<Tensor, 3> out;
   visit_float(x.dtype(), "normalise", [&](auto tag) {

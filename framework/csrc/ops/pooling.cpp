@@ -200,7 +200,7 @@ struct Resampling {
     WOOTZ_CHECK(shape.size() > 0, ErrorKind::Shape, op, ": expected at least one dimension");
     WOOTZ_CHECK(start.dtype() == DType::Int64 && weight.dtype() == DType::Float64, ErrorKind::DType, op,
           ": expected start of int64 and weight of float64, got ", name_of(start.dtype()), " and ", name_of(weight.dtype()));
-    WOOTZ_CHECK(start.dim() == 1 && weight.dim() == 2 && weight.size(0) == start.size(0), ErrorKind::Shape, op,
+    WOOTZ_CHECK(start.dim() == 1 && weight.dim() == 2 && weight.size(0) == start.size(0) && weight.size(1) > 0, ErrorKind::Shape, op,
           ": expected start (rows) and weight (rows, taps), got ", text(start.shape()), " and ", text(weight.shape()));
     rows = start.size(0);
     taps = weight.size(1);
@@ -211,28 +211,47 @@ struct Resampling {
   }
 };
 
-template <class T> void resample_slice(const Resampling& r, const T* x, T* y) {
-  for (int64_t i = 0; i < r.rows; ++i) {
-    const double* w = r.weight.data<double>() + i * r.taps;
+template <class T> std::vector<T> weights_of(const Resampling& r) {
+  const double* w = r.weight.data<double>();
+  return std::vector<T>(w, w + r.rows * r.taps);
+}
+
+// Along the rows themselves; `taps` known to the compiler, or 0.
+template <class T, int taps> void resample_row(const Resampling& r, const T* w, const T* x, T* y) {
+  const int64_t* start = r.start.data<int64_t>();
+  int64_t n = taps ? taps : r.taps;
+  for (int64_t i = 0; i < r.rows; ++i, w += n) {
+    const T* from = x + start[i];
+    T sum = w[0] * from[0];
+    for (int64_t t = 1; t < n; ++t) sum += w[t] * from[t];
+    y[i] = sum;
+  }
+}
+
+template <class T> void resample_slice(const Resampling& r, const T* w, const T* x, T* y) {
+  if (r.inner == 1) {
+    auto row = r.taps == 2 ? resample_row<T, 2> : r.taps == 4 ? resample_row<T, 4> : resample_row<T, 0>;
+    return row(r, w, x, y);
+  }
+  for (int64_t i = 0; i < r.rows; ++i, y += r.inner, w += r.taps) {
     const T* from = x + r.start.data<int64_t>()[i] * r.inner;
-    T* to = y + i * r.inner;
-    std::fill_n(to, r.inner, T(0));
-    for (int64_t t = 0; t < r.taps; ++t, from += r.inner) {
-      auto by = static_cast<T>(w[t]);
-      for (int64_t k = 0; k < r.inner; ++k) to[k] += by * from[k];
+    T by = w[0];
+    for (int64_t k = 0; k < r.inner; ++k) y[k] = by * from[k];
+    for (int64_t t = 1; t < r.taps; ++t) {
+      from += r.inner;
+      by = w[t];
+      for (int64_t k = 0; k < r.inner; ++k) y[k] += by * from[k];
     }
   }
 }
 
-template <class T> void resample_back_slice(const Resampling& r, const T* y, T* x) {
+template <class T> void resample_back_slice(const Resampling& r, const T* w, const T* y, T* x) {
   std::fill_n(x, r.size * r.inner, T(0));
-  for (int64_t i = 0; i < r.rows; ++i) {
-    const double* w = r.weight.data<double>() + i * r.taps;
+  for (int64_t i = 0; i < r.rows; ++i, y += r.inner, w += r.taps) {
     T* to = x + r.start.data<int64_t>()[i] * r.inner;
-    const T* from = y + i * r.inner;
     for (int64_t t = 0; t < r.taps; ++t, to += r.inner) {
-      auto by = static_cast<T>(w[t]);
-      for (int64_t k = 0; k < r.inner; ++k) to[k] += by * from[k];
+      T by = w[t];
+      for (int64_t k = 0; k < r.inner; ++k) to[k] += by * y[k];
     }
   }
 }
@@ -247,8 +266,9 @@ Tensor resample(const Tensor& self, int64_t dim, const Tensor& start, const Tens
   if (out.numel() == 0) return out;
   visit_float(x.dtype(), "resample", [&](auto tag) {
     using T = typename decltype(tag)::type;
+    std::vector<T> w = weights_of<T>(r);
     parallel_for(r.outer, std::max<int64_t>(1, kGrain / (r.rows * r.inner)), [&](int64_t a, int64_t b) {
-      for (int64_t i = a; i < b; ++i) resample_slice(r, x.data<T>() + i * r.size * r.inner, out.data<T>() + i * r.rows * r.inner);
+      for (int64_t i = a; i < b; ++i) resample_slice(r, w.data(), x.data<T>() + i * r.size * r.inner, out.data<T>() + i * r.rows * r.inner);
     });
   });
   return out;
@@ -264,8 +284,9 @@ Tensor resample_back(const Tensor& self, int64_t dim, const Tensor& start, const
   if (out.numel() == 0) return out;
   visit_float(y.dtype(), "resample_back", [&](auto tag) {
     using T = typename decltype(tag)::type;
+    std::vector<T> w = weights_of<T>(r);
     parallel_for(r.outer, std::max<int64_t>(1, kGrain / (size * r.inner)), [&](int64_t a, int64_t b) {
-      for (int64_t i = a; i < b; ++i) resample_back_slice(r, y.data<T>() + i * r.rows * r.inner, out.data<T>() + i * size * r.inner);
+      for (int64_t i = a; i < b; ++i) resample_back_slice(r, w.data(), y.data<T>() + i * r.rows * r.inner, out.data<T>() + i * size * r.inner);
     });
   });
   return out;

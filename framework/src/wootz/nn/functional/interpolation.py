@@ -131,7 +131,14 @@ def interpolate(
     if mode == "area":
         pools = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)
         return pools[input.dim() - 3](input, counts)
-    for dim, (count, scale) in enumerate(zip(counts, scales, strict=True), 2):
+    dims = [(dim, count, scale) for dim, (count, scale) in enumerate(zip(counts, scales, strict=True), 2)]
+
+    def order(item: tuple[int, int, float]) -> tuple[float, int]:
+        """What shrinks first, what grows last; of those alike, so that as little as can be is summed along rows."""
+        ratio = item[1] / input.shape[item[0]]
+        return ratio, -item[0] if ratio > 1 else item[0]
+
+    for dim, count, scale in sorted(dims, key=order):
         input = resample(
             input, dim, _interpolation(mode, input.shape[dim], count, scale, bool(align_corners), antialias)
         )

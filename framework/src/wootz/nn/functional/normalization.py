@@ -63,7 +63,8 @@ def _grouped(input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | N
     x = input.reshape((n, groups, c // groups, input.numel() // max(1, n * c)))
     shape = (1, groups, c // groups, 1)
     weight, bias = (None if p is None else p.reshape(shape) for p in (weight, bias))
-    return _core.normalise(x, weight, bias, None, None, (2, 3), eps).reshape(input.shape)
+    mean, var = _core.moments(x.detach(), (2, 3)) if x.numel() else (None, None)  # for both directions
+    return _core.normalise(x, weight, bias, mean, var, (2, 3), eps).reshape(input.shape)
 
 
 def group_norm(

@@ -138,7 +138,7 @@ def _avg_pool(
     kernel, paddings = each(kernel_size, n, "kernel_size"), each(padding, n, "padding")
     strides = kernel if stride is None or stride == [] else each(stride, n, "stride")
     sums = divisor_override is not None
-    for i in reversed(range(n)):
+    for i in range(n):
         size = input.shape[i - n]
         rows = _average_windows(size, kernel[i], strides[i], paddings[i], ceil_mode, count_include_pad, sums)
         input = resample(input, i - n, rows)
