@@ -275,6 +275,11 @@ def test_a_lock_that_names_other_bytes(stall: Stall, client: Client) -> None:
     refused(stall, client, ConfusionError, "lock does not hold")
 
 
+def test_a_lock_that_does_not_hold_the_release_itself(stall: Stall, client: Client) -> None:
+    relock(stall, stall.listed().digest.encode(), b"0" * 64)
+    refused(stall, client, ConfusionError, "lock does not hold")
+
+
 def test_a_lock_that_brings_a_look_alike_of_the_project(stall: Stall, client: Client) -> None:
     relock(stall, b"anvil", b"w00tz")
     refused(stall, client, ConfusionError, "looks like one of ours")

@@ -18,6 +18,7 @@ from millcert.errors import HashMismatchError, MillcertError, UnsafeArchiveError
 from millcert.install.anchor import Anchor
 from millcert.install.errors import (
     CooldownError,
+    EvidenceError,
     HostileWheelError,
     RatchetError,
     StaleIndexError,
@@ -105,6 +106,15 @@ def test_poisoned_blobs_are_found_and_set_aside(stall: Stall, client: Client, tm
     with pytest.raises(HashMismatchError, match="altered"):
         install(stall, client, tmp_path / "second")
     install(stall, client, tmp_path / "third")  # brought again
+
+
+def test_a_wheel_that_changes_on_its_way_out_of_the_store(
+    stall: Stall, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody is quicker than the installer between the check of the store and the private folder."""
+    monkeypatch.setattr("millcert.install.installer.os.link", lambda blob, path: path.write_bytes(b"evil"))
+    with pytest.raises(EvidenceError, match="not what its page says"):
+        install(stall, client, tmp_path / "target")
 
 
 def test_poisoned_metadata_convinces_nobody(stall: Stall, client: Client, tmp_path: Path) -> None:

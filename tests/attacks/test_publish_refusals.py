@@ -302,6 +302,15 @@ def test_metadata_altered_in_the_bucket_stops_the_publisher(nightly: Nightly, na
     refused(nightly, SiteStateError, "signed|verify", lambda: nightly.publish(wheel, lock=locked(nightly)))
 
 
+@pytest.mark.parametrize("name", ["snapshot", "targets", "bin"])
+def test_metadata_that_is_gone_from_the_bucket_stops_the_publisher(nightly: Nightly, name: str) -> None:
+    state = nightly.state()
+    role = state.page_role("nightly/cpu/wootz/index.json") if name == "bin" else name
+    (nightly.site.root / "tuf" / f"{state.version(role)}.{role}.json").unlink()
+    wheel = night(nightly)
+    refused(nightly, SiteStateError, "is missing", lambda: nightly.publish(wheel, lock=locked(nightly)))
+
+
 def test_a_root_that_was_slipped_in(nightly: Nightly, tmp_path: Path) -> None:
     stranger = Nightly.start(tmp_path / "stranger")
     wheel = night(nightly)
