@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,6 +16,7 @@ from tests.support.images import SAMPLE, VERSION, Workshop, make_workshop, pin_l
 
 from millcert import debian
 from millcert.errors import BuildError, HashMismatchError, LockError, MillcertError, UnsafeArchiveError, UsageError
+from millcert.image import steps
 from millcert.image.layout import Layout
 from millcert.image.manifest import Descriptor
 from millcert.image.plan import site_packages
@@ -145,22 +149,46 @@ def test_a_hostile_wheel_of_the_project_is_refused(attack, gallery, tmp_path):
 
 
 def test_a_file_that_the_wheels_record_does_not_list_is_refused(gallery, tmp_path):
-    files = {**SAMPLE, "millsample/smuggled.py": b"x = 1\n"}
-    wheel = write_wheel(tmp_path, "millsample", f"{VERSION}+cpu", files, unlisted=["millsample/smuggled.py"])
+    files = {**SAMPLE, "millsample/smuggled.txt": b"x = 1\n"}
+    wheel = write_wheel(tmp_path, "millsample", f"{VERSION}+cpu", files, unlisted=["millsample/smuggled.txt"])
     workshop = Workshop(gallery.workshop.root, gallery.workshop.store, {"cpu": wheel})
     with pytest.raises(BuildError, match="the command failed") as caught:
         workshop.build("cpu", dist=tmp_path / "dist")
-    assert "millsample/smuggled.py" in caught.value.evidence["log"]
+    assert "millsample/smuggled.txt" in caught.value.evidence["log"]
     assert not (tmp_path / "dist").exists()
 
 
-def test_a_wheel_that_replaces_a_file_of_another_layer_is_refused(gallery, tmp_path):
-    files = {**SAMPLE, "numpy/__init__.py": b"import os\n"}
+def test_the_step_that_packs_refuses_what_differs_only_in_case_by_itself(tmp_path):
+    source = tmp_path / "unpacked"
+    (source / "a.dist-info").mkdir(parents=True)
+    (source / "a.dist-info/RECORD").write_text("thing.txt,,\nThing.txt,,\na.dist-info/RECORD,,\n")
+    for name in ("thing.txt", "Thing.txt"):
+        (source / name).touch()
+    spec: dict[str, object] = {"sources": [{"kind": "site", "path": str(source), "prefix": "site"}], "clock": 0,
+                               "compression": "gzip", "level": 1, "prune": [], "compiled": []}  # fmt: skip
+    spec |= {key: {} for key in ("joined", "files", "links", "folders")}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    step = Path(steps.__file__).with_name("pack_layer.py")
+    command = [
+        sys.executable,
+        str(step),
+        str(tmp_path / "spec.json"),
+        str(tmp_path / "layer"),
+        str(tmp_path / "report"),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, "differ only in case" in result.stderr) == (1, True)
+    assert not (tmp_path / "layer").exists()
+
+
+@pytest.mark.parametrize("path", ["numpy/__init__.py", "NumPy/__Init__.py"], ids=["same", "case"])
+def test_a_wheel_that_replaces_a_file_of_another_layer_is_refused(path, gallery, tmp_path):
+    files = {**SAMPLE, path: b"import os\n"}
     wheel = write_wheel(tmp_path, "millsample", f"{VERSION}+cpu", files)
     workshop = Workshop(gallery.workshop.root, gallery.workshop.store, {"cpu": wheel})
     with pytest.raises(UnsafeArchiveError, match="two layers with one file") as caught:
         workshop.build("cpu", dist=tmp_path / "dist")
-    assert caught.value.evidence["path"].endswith("numpy/__init__.py")
+    assert caught.value.evidence["path"].endswith(path)
     assert not (tmp_path / "dist").exists()
 
 

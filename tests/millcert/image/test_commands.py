@@ -18,7 +18,7 @@ from tests.support.hermetic import ROOT, commit
 from tests.support.images import Gallery, seed
 
 from millcert.debian import DebianPackage, SupersededError, read_lock
-from millcert.errors import ConfigError
+from millcert.errors import ConfigError, UsageError
 from millcert.image.audit import audit
 from millcert.image.project import ImageProject
 from millcert.image.recipe import load_recipe
@@ -90,12 +90,39 @@ def test_a_layer_without_a_budget_is_refused(gallery, project):
     assert "images.layer_bytes.millsample" in result.stderr
 
 
-def test_a_budget_for_no_variant_is_refused(gallery, project):
+@pytest.mark.parametrize("name", ["cu999", "cpu-slim"])
+def test_a_budget_for_no_variant_is_refused(name, gallery, project):
     targets = project / "ci/targets.toml"
-    targets.write_text(targets.read_text() + "cu999 = 5\n")
+    targets.write_text(targets.read_text() + f"{name} = 5\n")
     result = build(gallery, project)
     assert result.returncode == 3
-    assert "cu999" in result.stderr
+    assert name in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["cpu"], ["cpu", "cpu-arm64"]),
+        (["cpu-arm64"], ["cpu-arm64"]),
+        (["cu129", "cpu-arm64"], ["cpu-arm64", "cu129", "cu129-slim"]),
+        ([], ["cpu", "cpu-arm64", "cu129", "cu129-slim"]),
+    ],
+)
+def test_a_variants_name_stands_for_all_of_its_images(names, chosen, gallery):
+    images = ImageProject(Project(gallery.workshop.root))
+    assert [edition.name for edition in images.editions(names)] == chosen
+
+
+def test_an_unknown_image_is_refused_with_those_there_are(gallery):
+    with pytest.raises(UsageError, match="no image 'cpu-slim'") as caught:
+        ImageProject(Project(gallery.workshop.root)).editions(["cpu", "cpu-slim"])
+    assert caught.value.evidence["expected"] == "cpu, cpu-arm64, cu129, cu129-slim"
+
+
+def test_a_wheel_for_none_of_the_chosen_images_is_refused(gallery, project):
+    result = build(gallery, project, "cpu", "cu129")
+    assert result.returncode == 2
+    assert "variant: cu129" in result.stderr
 
 
 @pytest.mark.parametrize(

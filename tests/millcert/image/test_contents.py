@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.support.images import Gallery, blob, config_of, layer_names, manifest_of
+from tests.support.images import Gallery, blob, config_of, files_of, layer_names, manifest_of
 
 LOCK = re.compile(r"^(\S+) (\S+) (amd64|all) ", re.MULTILINE)
 
@@ -40,6 +40,16 @@ def test_cpu_and_cuda_images_share_their_first_layers_byte_for_byte(gallery):
     cpu, cuda = (manifest_of(gallery.images[name].folder)["layers"] for name in ("cpu", "cu129"))
     assert cpu[:2] == cuda[:2]
     assert not {layer["digest"] for layer in cpu[2:]} & {layer["digest"] for layer in cuda[2:]}
+
+
+def test_a_slim_image_is_the_whole_one_without_cublas(gallery):
+    whole, slim = (gallery.images[name].folder for name in ("cu129", "cu129-slim"))
+    left_out = layer_names(whole).index("cublas-12.9")
+    layers = manifest_of(whole)["layers"]
+    assert manifest_of(slim)["layers"] == layers[:left_out] + layers[left_out + 1 :]
+    assert not [name for name in files_of(slim) if "cublas" in str(name)]
+    components = json.loads(Path(f"{gallery.images['cu129-slim'].manifest}.cdx.json").read_bytes())["components"]
+    assert "nvidia-cublas-cu12" not in {component["name"] for component in components}
 
 
 def test_every_package_has_its_record_and_its_licence(gallery):

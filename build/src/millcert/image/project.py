@@ -275,12 +275,12 @@ def _refuse_difference(layers: Mapping[Compression, Sequence[BuiltLayer]]) -> No
 
 
 def _refuse_overlap(layers: Sequence[BuiltLayer]) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     for layer in layers:
         for path in layer.paths:
-            if path in seen:
+            other, first = seen.setdefault(path.casefold(), (path, layer.planned.name))
+            if first != layer.planned.name:
                 raise UnsafeArchiveError(
                     "two layers with one file: the later one would hide the earlier one's",
-                    path=path, first=seen[path], second=layer.planned.name,
+                    path=path, first=f"{other} in {first}", second=layer.planned.name,
                 )  # fmt: skip
-            seen[path] = layer.planned.name
