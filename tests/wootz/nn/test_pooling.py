@@ -71,6 +71,18 @@ def test_functions_agree_with_pytorch(name, shape, args, options):
     agree(getattr(F, name), getattr(torch_functional(), name), array(*shape), *args, **options)
 
 
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize(("mode", "shape"), [("bilinear", (2, 3, 5, 4)), ("nearest", (2, 3, 5, 4)),
+                                             ("bicubic", (2, 3, 5, 4)), ("bilinear", (2, 2, 3, 4, 5))])  # fmt: skip
+def test_samples_at_coordinates_are_pytorchs(mode, shape, padding, corners):
+    n = len(shape) - 2
+    options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+    grid = array(2, *(6, 7, 3)[:n], n, seed=4) * 1.3
+    agree(F.grid_sample, torch_functional().grid_sample, array(*shape), grid, **options)
+    agree(F.affine_grid, torch_functional().affine_grid, array(2, n, n + 1), shape, align_corners=corners)
+
+
 def test_maxima_are_found_where_pytorch_finds_them_and_put_back():
     torch = pytest.importorskip("torch")
     x = array(2, 3, 7, 6)
@@ -101,6 +113,7 @@ def test_a_window_with_nan_is_nan_and_ties_go_to_the_first():
         lambda x: F.fold(F.unfold(x, 2), (4, 5), 2),
         lambda x: F.max_pool2d(x[:0], 2) + F.avg_pool2d(x[:0], 2),
         lambda x: F.lp_pool1d(x[0], 2.0, 2),
+        lambda x: F.grid_sample(x, x[:, :, :, :2].tanh() * 0.9, "bicubic"),
     ],
 )
 def test_derivatives(call):
@@ -115,6 +128,7 @@ LAYERS = [
     ("ReflectionPad2d", (1,), {}), ("ZeroPad2d", ((1, 2, 0, 1),), {}), ("ConstantPad1d", (2, 1.5), {}),
     ("CircularPad2d", (1,), {}), ("ReplicationPad3d", (1,), {}), ("Upsample", (), {"scale_factor": 2}),
     ("Upsample", (), {"size": (5, 3), "mode": "bilinear", "align_corners": False}), ("UpsamplingBilinear2d", (3,), {}),
+    ("ChannelShuffle", (2,), {}), ("LPPool3d", (2.0, 2), {}),
     ("PixelShuffle", (2,), {}), ("PixelUnshuffle", (2,), {}), ("Unfold", (2,), {"padding": 1}),
 ]  # fmt: skip
 
@@ -165,6 +179,10 @@ def test_alpha_dropout_keeps_mean_and_variance():
         (lambda: F.unfold(wootz.ones(1, 1, 4, 4), 5), ShapeError, "no window"),
         (lambda: F.fold(wootz.ones(1, 8, 8), (4, 4), 2), ShapeError, "fold to"),
         (lambda: F.pixel_shuffle(wootz.ones(1, 3, 2, 2), 2), ShapeError, "pixel_shuffle expects"),
+        (lambda: F.grid_sample(wootz.ones(1, 1, 2, 2), wootz.ones(1, 2, 2, 3)), ShapeError, "grid_sample takes"),
+        (lambda: F.grid_sample(wootz.ones(1, 1, 2, 2), wootz.ones(1, 2, 2, 2), "cubic"), ValueError, "mode is one of"),
+        (lambda: F.affine_grid(wootz.ones(1, 3, 3), (1, 1, 2, 2)), ShapeError, "theta"),
+        (lambda: F.channel_shuffle(wootz.ones(1, 3, 2), 2), ShapeError, "divisible by 2"),
         (lambda: F.one_hot(wootz.tensor([0, 3]), 3), ValueError, "found 3"),
         (lambda: wootz._core.scatter_windows(wootz.ones(1, 2), wootz.tensor([[0, 9]]), (4,)), IndexError, "index 9"),
         (lambda: wootz._core.resample(wootz.ones(3), 0, wootz.tensor([2]), wootz.ones(1, 2, dtype=wootz.float64)),

@@ -12,8 +12,8 @@ from wootz.nn.module import Module
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "MaxPool1d", "MaxPool2d",
-    "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -179,7 +179,7 @@ class _LPPool(Module):
         self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
 
     def forward(self, input: Tensor) -> Tensor:
-        function = F.lp_pool1d if self.n == 1 else F.lp_pool2d
+        function = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[self.n - 1]
         return function(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
@@ -197,6 +197,12 @@ class LPPool2d(_LPPool):
     """The p-norm of each window of [N, C, H, W] (or [C, H, W])."""
 
     n = 2
+
+
+class LPPool3d(_LPPool):
+    """The p-norm of each window of [N, C, D, H, W] (or [C, D, H, W])."""
+
+    n = 3
 
 
 class _MaxUnpool(Module):

@@ -10,6 +10,7 @@ from wootz.nn.functional.sizes import Ints
 from wootz.nn.module import Module
 
 __all__ = [
+    "ChannelShuffle",
     "Fold",
     "PixelShuffle",
     "PixelUnshuffle",
@@ -86,6 +87,20 @@ class PixelUnshuffle(Module):
 
     def extra_repr(self) -> str:
         return f"downscale_factor={self.downscale_factor}"
+
+
+class ChannelShuffle(Module):
+    """The channels of [N, C, ...] dealt out anew: one of each of ``groups`` in turn (Zhang et al. 2018)."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"
 
 
 class Unfold(Module):

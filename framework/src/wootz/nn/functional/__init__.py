@@ -18,12 +18,13 @@ from wootz.nn.functional.padding import *
 from wootz.nn.functional.pooling import *
 from wootz.nn.functional.reduction import check_reduction as check_reduction
 from wootz.nn.functional.regression import *
+from wootz.nn.functional.sampling import *
 from wootz.nn.functional.sparse import *
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     _FAMILIES = (
         "activation attention conv ctc distance dropout folding interpolation linear loss "
-        "normalization padding pooling regression sparse"
+        "normalization padding pooling regression sampling sparse"
     )
     _NAMES = {name for f in _FAMILIES.split() for name in _modules[f"{__name__}.{f}"].__all__}
     __all__ = sorted({"check_reduction", *_NAMES})

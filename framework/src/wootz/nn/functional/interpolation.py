@@ -13,7 +13,10 @@ from wootz.errors import ShapeError
 from wootz.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from wootz.nn.functional.resampling import Rows, resample
 
-__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]
+__all__ = [
+    "channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample", "upsample_bilinear",
+    "upsample_nearest",
+]  # fmt: skip
 
 _DIMS = {"linear": (3,), "bilinear": (4,), "trilinear": (5,), "bicubic": (4,), "area": (3, 4, 5), "nearest": (3, 4, 5),
          "nearest-exact": (3, 4, 5)}  # fmt: skip
@@ -173,3 +176,25 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(lead)
     x = input.reshape((*lead, c, h // r, r, w // r, r))
     return x.permute((*range(n), n, n + 2, n + 4, n + 1, n + 3)).reshape((*lead, c * r * r, h // r, w // r))
+
+
+def upsample_nearest(
+    input: Tensor, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
+    """`interpolate` by the nearest element."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(
+    input: Tensor, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
+    """`interpolate` of images, bilinear with aligned corners."""
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """The channels of [N, C, ...] dealt out anew: one of each of ``groups`` in turn (Zhang et al. 2018)."""
+    if input.dim() < 3 or groups <= 0 or input.shape[1] % groups:
+        raise ShapeError(f"channel_shuffle expects [N, C, ...] with C divisible by {groups}, got {tuple(input.shape)}")
+    n, c, *rest = input.shape
+    return input.reshape((n, groups, c // groups, *rest)).transpose(1, 2).reshape(input.shape)
