@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from wootz import _core
@@ -30,6 +31,10 @@ from wootz.ops.special import sinc as sinc
 from wootz.ops.special import xlogy as xlogy
 
 __all__ = [
+    "chebyshev_polynomial_t",
+    "chebyshev_polynomial_u",
+    "chebyshev_polynomial_v",
+    "chebyshev_polynomial_w",
     "digamma",
     "entr",
     "erf",
@@ -42,10 +47,14 @@ __all__ = [
     "gammainc",
     "gammaincc",
     "gammaln",
+    "hermite_polynomial_h",
+    "hermite_polynomial_he",
     "i0",
     "i0e",
     "i1",
     "i1e",
+    "laguerre_polynomial_l",
+    "legendre_polynomial_p",
     "log1p",
     "log_ndtr",
     "log_softmax",
@@ -59,13 +68,17 @@ __all__ = [
     "polygamma",
     "psi",
     "round",
+    "shifted_chebyshev_polynomial_t",
+    "shifted_chebyshev_polynomial_u",
+    "shifted_chebyshev_polynomial_v",
+    "shifted_chebyshev_polynomial_w",
     "sinc",
     "softmax",
     "spherical_bessel_j0",
     "xlog1py",
     "xlogy",
     "zeta",
-]  # fmt: skip
+]
 
 gammainc, gammaincc, gammaln, multigammaln, psi = igamma, igammac, lgamma, mvlgamma, digamma
 modified_bessel_i0 = i0
@@ -171,3 +184,88 @@ def zeta(input: Other, other: Other) -> Tensor:
     """Hurwitz' zeta function: the sum of (other + k)**-input over k >= 0; no gradient flows to ``input``."""
     s, q = promoted(input, other)
     return _zeta(floating(s), floating(q))
+
+
+def _polynomial(input: Tensor, n: Any, first: Callable[[Tensor], Tensor], step: Callable[..., Tensor]) -> Tensor:
+    """The n-th of polynomials that start with 1 and ``first`` and go on with ``step(k, x, P[k - 1], P[k])``."""
+    x = floating(input)
+    orders = n if isinstance(n, Tensor) else None
+    most = n if orders is None else int(orders.amax().item()) if orders.numel() else 0
+    a, b = x * 0 + 1, first(x)
+    out = a if orders is None else _core.where(orders < 0, 0.0, a + orders * 0)
+    for k in range(1, most + 1):
+        out = b if orders is None else _core.where(orders == k, b, out)
+        a, b = b, step(k, x, a, b)
+    return out * 0 if orders is None and n < 0 else out
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def chebyshev_polynomial_t(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the first kind, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: x, lambda k, x, a, b: 2 * x * b - a)
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def chebyshev_polynomial_u(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the second kind, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: 2 * x, lambda k, x, a, b: 2 * x * b - a)
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def chebyshev_polynomial_v(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the third kind, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: 2 * x - 1, lambda k, x, a, b: 2 * x * b - a)
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def chebyshev_polynomial_w(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the fourth kind, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: 2 * x + 1, lambda k, x, a, b: 2 * x * b - a)
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def hermite_polynomial_h(input: Tensor, n: int | Tensor) -> Tensor:
+    """Hermite's polynomials, as physicists have them, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: 2 * x, lambda k, x, a, b: 2 * (x * b - k * a))
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def hermite_polynomial_he(input: Tensor, n: int | Tensor) -> Tensor:
+    """Hermite's polynomials, as probabilists have them, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: x, lambda k, x, a, b: x * b - k * a)
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def laguerre_polynomial_l(input: Tensor, n: int | Tensor) -> Tensor:
+    """Laguerre's polynomials, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: 1 - x, lambda k, x, a, b: ((2 * k + 1 - x) * b - k * a) / (k + 1))
+
+
+@op("N(2, 3), 4", "N(3), 0", "N(2, 1), wootz.tensor([0, 1, 3])", tolerance=1e-10)
+def legendre_polynomial_p(input: Tensor, n: int | Tensor) -> Tensor:
+    """Legendre's polynomials, of order n; 0 for negative n."""
+    return _polynomial(input, n, lambda x: x, lambda k, x, a, b: ((2 * k + 1) * x * b - k * a) / (k + 1))
+
+
+@op("N(2, 3), 4", "N(3), 0", tolerance=1e-10)
+def shifted_chebyshev_polynomial_t(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the first kind at 2 input - 1."""
+    return chebyshev_polynomial_t(2 * floating(input) - 1, n)
+
+
+@op("N(2, 3), 4", "N(3), 0", tolerance=1e-10)
+def shifted_chebyshev_polynomial_u(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the second kind at 2 input - 1."""
+    return chebyshev_polynomial_u(2 * floating(input) - 1, n)
+
+
+@op("N(2, 3), 4", "N(3), 0", tolerance=1e-10)
+def shifted_chebyshev_polynomial_v(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the third kind at 2 input - 1."""
+    return chebyshev_polynomial_v(2 * floating(input) - 1, n)
+
+
+@op("N(2, 3), 4", "N(3), 0", tolerance=1e-10)
+def shifted_chebyshev_polynomial_w(input: Tensor, n: int | Tensor) -> Tensor:
+    """Chebyshev's polynomials of the fourth kind at 2 input - 1."""
+    return chebyshev_polynomial_w(2 * floating(input) - 1, n)
