@@ -40,6 +40,7 @@ from millcert.publish import (
     ReleaseRefusedError,
     Request,
     SiteStateError,
+    write_all_views,
 )  # fmt: skip
 from millcert.publish.page import Page
 from millcert.publish.views import stored_path
@@ -300,6 +301,17 @@ def test_metadata_altered_in_the_bucket_stops_the_publisher(nightly: Nightly, na
     assert path.read_bytes() != data
     wheel = night(nightly)
     refused(nightly, SiteStateError, "signed|verify", lambda: nightly.publish(wheel, lock=locked(nightly)))
+
+
+def test_a_lock_altered_in_the_bucket_is_not_shown_again(nightly: Nightly) -> None:
+    locks = (nightly.site.root / "nightly/cpu/wootz").glob("*/pylock.toml")
+    (lock,) = (path for path in locks if len(path.parent.name) == 64)  # the folder is named by the digest
+    lock.write_bytes(lock.read_bytes().replace(b"anvil", b"4nvil"))
+    refused(nightly, SiteStateError, "missing or altered", lambda: write_all_views(nightly.site, nightly.root))
+
+
+def test_nothing_to_publish(nightly: Nightly) -> None:
+    refused(nightly, UsageError, "no wheels", nightly.publish)
 
 
 @pytest.mark.parametrize("name", ["snapshot", "targets", "bin"])

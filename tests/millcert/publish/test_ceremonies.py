@@ -183,6 +183,19 @@ def test_a_draft_that_lowers_its_own_demands_is_refused(nightly: Nightly) -> Non
     assert nightly.state().version("root") == 1
 
 
+@pytest.mark.parametrize("role", ["targets", "nightly-cpu", "nightly-cpu-pages-0"])
+def test_a_draft_that_names_signers_of_its_own_is_refused(nightly: Nightly, role: str) -> None:
+    thief = CryptoSigner.generate_ed25519()
+    draft = renew_roles(nightly.state(), [role], NOW, DEFAULT_LIFETIMES)
+    draft.signers = {role: (Role((thief.public_key,), 1),)}
+    draft.sign([thief])
+    assert draft.missing() == {}
+    before = nightly.site.read("tuf/timestamp.json")
+    with pytest.raises(UnsignedError, match="not signed by enough of its keys"):
+        nightly.commit(draft, signers=[*nightly.keys["snapshot"], *nightly.keys["timestamp"]])
+    assert nightly.site.read("tuf/timestamp.json") == before
+
+
 def test_a_change_that_would_orphan_metadata_is_refused(nightly: Nightly) -> None:
     new = CryptoSigner.generate_ed25519()
     draft = change(nightly, "nightly-cpu-pages", add=[new], remove=nightly.keys["publisher"])
