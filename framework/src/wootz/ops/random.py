@@ -121,8 +121,15 @@ def randperm(
     return place(made if dtype is None else _core.cast(made, dtype), device, False)
 
 
-def bernoulli(p: float, size: Sequence[int], *, generator: Generator | None = None) -> Tensor:
-    """Bools that are True with probability p."""
+def bernoulli(
+    p: float | Tensor, size: Sequence[int] | None = None, *, generator: Generator | None = None
+) -> Tensor:  # fmt: skip
+    """Bools that are True with probability p; or of a tensor of probabilities, ones and zeros in its dtype."""
+    if isinstance(p, Tensor):
+        drawn = _core.uniform(p.shape, _core.float64, 0.0, 1.0, *_stream(generator))
+        return _core.cast(_core.lt(drawn.to(p.device), p.detach()), p.dtype)
+    if size is None:
+        raise TypeError("bernoulli: a number p takes a size; a tensor of probabilities has its own")
     return _core.random_mask(size, p, *_stream(generator))
 
 

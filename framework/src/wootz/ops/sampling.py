@@ -1,16 +1,20 @@
-"""Drawing by weights."""
+"""Drawing by weights, and filling tensors with random numbers of other distributions than uniform and normal."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor, dtype
+from wootz.dtypes import finfo, iinfo
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops.random import Generator, rand, randint
+from wootz.ops.random import Generator, rand, randint, randn
 from wootz.ops.sorting import searchsorted, topk
 
-__all__ = ["multinomial", "randint_like"]
+__all__ = [
+    "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "randint_like", "random_",
+]  # fmt: skip
 
 
 def multinomial(
@@ -53,3 +57,57 @@ def randint_like(
     low, high = (0, low) if high is None else (low, high)
     made = randint(low, high, t.shape, generator=generator)
     return made.to(dtype or t.dtype).to(t.device if device is None else device)
+
+
+def _uniform(self: Tensor, generator: Generator | None) -> Tensor:
+    return rand(self.shape, generator=generator, dtype=_core.float64)
+
+
+def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fills self with waiting times at the rate ``lambd``."""
+    if lambd <= 0:
+        raise ValueError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    return self.copy_(_core.log1p(-_uniform(self, generator)) / -lambd)
+
+
+def bernoulli_(self: Tensor, p: float | Tensor = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fills self with ones, with probability p (a number, or one for each element), and zeros."""
+    least, most = (p.amin().item(), p.amax().item()) if isinstance(p, Tensor) and p.numel() else (p, p)
+    if not isinstance(least, Tensor) and not 0 <= least <= most <= 1:
+        raise ValueError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    return self.copy_(_uniform(self, generator) < p)
+
+
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fills self with how many trials a success of probability p takes."""
+    if not 0 < p < 1:
+        raise ValueError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    return self.copy_(_core.floor(_core.log1p(-_uniform(self, generator)) / math.log1p(-p)) + 1)
+
+
+def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fills self with numbers of Cauchy's distribution."""
+    return self.copy_(_core.tan((_uniform(self, generator) - 0.5) * math.pi) * sigma + median)
+
+
+def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+    """Fills self with numbers whose logarithms are normal."""
+    return self.copy_(_core.exp(randn(self.shape, generator=generator, dtype=_core.float64) * std + mean))
+
+
+def random_(
+    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:  # fmt: skip
+    """Fills self with uniform integers in [low, high), or [0, low), or as many as the dtype holds exactly."""
+    if high is None:
+        low, high = 0, low or _most(self)
+    return self.copy_(randint(low, high, self.shape, generator=generator))
+
+
+def _most(self: Tensor) -> int:
+    """One more than the greatest integer up to which the dtype holds every one."""
+    if self.dtype == _core.bool:
+        return 2
+    if self.dtype.is_floating_point:
+        return int(2 / finfo(self.dtype).eps) + 1
+    return min(iinfo(self.dtype).max, 2**62) + 1
