@@ -15,6 +15,7 @@ from tests.support.sigstore.scene import rule
 
 from millcert.attest import Policy
 from millcert.errors import HashMismatchError, MillcertError, UnsafeArchiveError
+from millcert.index import AbsentError, OversizeError
 from millcert.install.anchor import Anchor
 from millcert.install.errors import (
     CooldownError,
@@ -26,7 +27,7 @@ from millcert.install.errors import (
 )
 from millcert.install.installer import Installer, open_index
 from millcert.install.kit import Recorder, open_kit, reference_time, write_kit
-from millcert.install.source import HttpSource
+from millcert.install.source import HttpSource, KitSource, Wanted
 from millcert.model import digest_of
 
 OTHER = "https://github.com/example/wootz/.github/workflows/other.yml@refs/heads/main"
@@ -248,3 +249,25 @@ def test_a_kit_whose_list_names_what_it_lacks(stall: Stall, client: Client, airg
         export_kit(state.store, {state.store.add_bytes(listing): "millcert-install.json"}, stream)
     with pytest.raises(HostileWheelError, match="not an installation kit"):
         read_kit(airgapped, tmp_path / "kit")
+
+
+def test_a_kit_with_a_list_of_gigabytes(
+    stall: Stall, client: Client, airgapped: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = make_kit(stall, client, tmp_path / "kit")
+    monkeypatch.setattr("millcert.install.kit._MOST_LIST", 10)
+    with pytest.raises(HostileWheelError, match="not an installation kit") as refusal:
+        read_kit(airgapped, kit)
+    assert "too long" in str(refusal.value)
+
+
+def test_a_kit_with_metadata_of_gigabytes_or_without_a_pinned_file(airgapped: Client) -> None:
+    store = airgapped.state.store
+    source = KitSource({"tuf/timestamp.json": store.add_bytes(b" " * 100)}, store)
+    assert source.read("tuf/timestamp.json", 100) == b" " * 100
+    with pytest.raises(OversizeError, match="too long"):
+        source.read("tuf/timestamp.json", 99)
+    with pytest.raises(AbsentError, match="no such file"):
+        source.read("tuf/1.root.json", 100)
+    with pytest.raises(AbsentError, match="lacks a file"):
+        source.bring([Wanted("a", "a", digest_of(b"absent"), 6)], store, lambda *_: None)

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 from packaging.version import Version
-from tests.support.installing import CPU, FIRST, SECOND, Client, Stall, instance
+from tests.support.installing import CPU, FIRST, SECOND, Client, Stall, instance, this_python
 from tests.support.nightly import installed
 from tests.support.sigstore import workflow_claims
 from tests.support.sigstore.scene import rule
 
 from millcert.attest import parse_statement
 from millcert.attest.errors import QuorumError
-from millcert.install.errors import CooldownError, ResolutionError
+from millcert.errors import UsageError
+from millcert.install.environment import read_environment
+from millcert.install.errors import CooldownError, EnvironmentRefusedError, ResolutionError
 
 
 def test_a_night_is_installed_with_what_its_lock_names(site: str, client: Client, tmp_path: Path) -> None:
@@ -76,3 +78,11 @@ def test_a_second_install_downloads_no_wheel_again(stall: Stall, client: Client)
         client.verified(address)
         assert [path for path, _ in sent if path.endswith(".whl")] == first
         assert len(first) == 2
+
+
+def test_an_environment_that_is_none_or_whose_pip_fails(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such Python"):
+        read_environment(tmp_path / "python")
+    with pytest.raises(EnvironmentRefusedError, match="pip did not install"):
+        this_python().install(tmp_path, [("absent", "1.0", "0" * 64)], tmp_path / "target")
+    assert not (tmp_path / "target").exists()

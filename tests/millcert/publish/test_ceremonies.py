@@ -173,6 +173,14 @@ def test_one_key_in_two_spellings_does_not_count_twice(nightly: Nightly) -> None
         change_role(nightly.state(), "targets", add=[alias], now=NOW, lifetimes=DEFAULT_LIFETIMES)
 
 
+def test_keys_are_added_once_and_removed_by_an_id_that_is_theirs_alone(nightly: Nightly) -> None:
+    with pytest.raises(CeremonyError, match="has that role already"):
+        change(nightly, "targets", add=nightly.keys["targets"][:1])
+    for keyid in ("", "0" * 64):  # of several, of none
+        with pytest.raises(CeremonyError, match="no key of the role has that id, or several have"):
+            change_role(nightly.state(), "targets", remove=[keyid], threshold=1, now=NOW, lifetimes=DEFAULT_LIFETIMES)
+
+
 def test_a_draft_that_lowers_its_own_demands_is_refused(nightly: Nightly) -> None:
     draft = change(nightly, "root", threshold=1)
     draft.signers = {"root": (Role((nightly.keys["root"][0].public_key,), 1),)}
