@@ -103,6 +103,26 @@ def _elementwise(t: Any) -> list[Case]:
     return out
 
 
+def _dtypes(t: Any) -> list[Case]:
+    """16-bit floats, which are computed in float32, and complex numbers."""
+    out = []
+    for kind in ("float16", "bfloat16", "complex64"):
+        values = _array(1 << 20) + (1j * _array(1 << 20)[::-1] if kind == "complex64" else 0)
+        w = wootz.tensor(values, dtype=getattr(wootz, kind))
+        x = t.tensor(values, dtype=getattr(t, kind)) if t else None
+        for name, work in (
+            ("add", lambda v: v + v),
+            ("exp", lambda v: v.exp()),
+            ("sum", lambda v: v.sum()),
+            ("matmul 256", lambda v: v[: 1 << 16].reshape(256, 256) @ v[: 1 << 16].reshape(256, 256)),
+        ):
+            case = Case(f"{name}, {kind}", lambda f=work, v=w: f(v))  # type: ignore[misc]
+            if t:
+                case.others["torch"] = lambda f=work, v=x: f(v)  # type: ignore[misc]
+            out.append(case)
+    return out
+
+
 def _products(t: Any) -> list[Case]:
     out = []
     for n in (32, 256, 1024):
@@ -141,7 +161,7 @@ def _training(t: Any) -> list[Case]:
 
 def cases(t: Any) -> list[Case]:
     """Everything that is timed; `t` is PyTorch or None."""
-    return [*_small(t), *_elementwise(t), *_products(t), *_training(t)]
+    return [*_small(t), *_elementwise(t), *_dtypes(t), *_products(t), *_training(t)]
 
 
 def _column(ratio: float | None) -> str:

@@ -53,16 +53,23 @@ def _argument(p: Param, index: int, first: bool) -> str:
 def _function(op: Op, suffix: str = "") -> str:
     name = op.name + suffix
     out = f"const Param {name}_params[] = {{"
-    out += ", ".join(
-        f'{{"{p.name}", {str(p.default is None).lower()}, {str(p.keyword_only).lower()}}}' for p in op.params
-    )
+    entries = [(p.name, p.default is None, p.keyword_only) for p in op.params]
+    takes_out = op.out and not suffix
+    if takes_out:
+        entries.append(("out", False, True))
+    out += ", ".join(f'{{"{n}", {str(needed).lower()}, {str(named).lower()}}}' for n, needed, named in entries)
     gather = next((i for i, p in enumerate(op.params) if p.type == "int[]"), -1) if op.varargs else -1
-    out += f'}};\nconst Function {name}_function{{"{name}", {name}_params, {len(op.params)}, {gather}}};\n'
+    out += f'}};\nconst Function {name}_function{{"{name}", {name}_params, {len(entries)}, {gather}}};\n'
     either = bool(op.pointwise) and len(op.tensors) > 1 and not suffix  # as 2 - t is an op on a number and a tensor
     locals_ = "".join(
         f"    {value_type(p)} {p.name} = {_argument(p, i, i == 0 and not either)};\n" for i, p in enumerate(op.params)
     )
     work = " || ".join(f"large({p.name})" for p in op.tensors) or "false"
+    tensors = ", ".join(p.name for p in op.tensors)
+    call = f"ops::{name}({', '.join(p.name for p in op.params)})"
+    if takes_out:
+        locals_ += f"    Out out_({name}_function, v[{len(op.params)}], recording({tensors}));\n"
+        call = f"out_ ? out_.take({call}) : {call}"
     out += (
         f"PyObject* {name}_call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {{\n"
         f"  if (overrides_exist && overridden(self, args, n, names))\n"
@@ -70,7 +77,7 @@ def _function(op: Op, suffix: str = "") -> str:
         f"  return guarded([&] {{\n    Bound v({name}_function, self, args, n, names);\n"
         f"    auto at = [](int i) {{ return Where{{&{name}_function, i}}; }};\n{locals_}"
         f"    Unlocked unlocked({work});\n"
-        f"    auto result_ = ops::{name}({', '.join(p.name for p in op.params)});\n"
+        f"    auto result_ = {call};\n"
         f"    unlocked.lock();\n    return to_python(std::move(result_));\n  }});\n}}\n"
         f"static PyObject* {name}_free(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {{\n"
         f"  return {name}_call(nullptr, args, n, names);\n}}\n"

@@ -52,12 +52,16 @@ def kernels_inc(ops: list[Op]) -> str:
     out += f"constexpr int kOps = {len(seen)};\n"
     for family in sorted({op.family for op in rows}):
         out += f"#define WOOTZ_KERNELS_{family}(X)"
-        members = {op.kernel: op for op in rows if op.family == family}
+        members = {op.kernel: op for op in rows if op.family == family and not op.masked}
         for kernel, op in members.items():
             arity = len(op.tensors)
             out += f" \\\n  X({kernel}, {arity}, {op.pointwise}, {'predicate' if op.returns == 'bool' else 'value'})"
         out += "\n"
-    return out
+    out += "#define WOOTZ_COMPLEX_KERNELS(X)"
+    for op in {op.kernel: op for op in rows if op.complex}.values():
+        result = {"bool": "predicate", "real": "part"}.get(op.returns, "value")
+        out += f" \\\n  X({op.kernel}, {len(op.tensors)}, {result})"
+    return out + "\n"
 
 
 def ops_h(ops: list[Op]) -> str:
@@ -77,11 +81,12 @@ def _pointwise_forward(op: Op) -> str:
         f"const double params[] = {{{', '.join(f'static_cast<double>({s})' for s in scalars)}}};\n  " if scalars else ""
     )
     inputs = ", ".join(f"&{p.name}" for p in op.tensors)
-    rule = {"same": "Same", "float": "Float", "bool": "Bool"}[op.returns]
+    rule = {"bool": "Bool", "real": "Real"}.get(op.returns, "Same")
+    floating = str(op.pointwise == "float").lower()
     return (
         f"inline Tensor {op.name}({_declare(op)}, const Tensor& out = Tensor()) {{\n  {params}"
         f'static constexpr PointOp op{{"{op.name}", cpu::Op::{op.kernel}, '
-        f"ResultRule::{rule}, {str(op.masked).lower()}}};\n"
+        f"ResultRule::{rule}, {floating}, {str(op.masked).lower()}}};\n"
         f"  const Tensor* inputs[] = {{{inputs}}};\n"
         f"  return pointwise(op, inputs, {len(op.tensors)}, {'params' if scalars else 'nullptr'}, out);\n}}\n"
     )
@@ -220,9 +225,21 @@ class _NodeWriter:
         return out
 
 
+def _local(op: Op) -> tuple[str, str]:
+    """What comes before the call that runs the op on the CPU, and the call."""
+    plain = f"forward::{op.name}({_names(op)})"
+    if not op.wide:
+        return "", plain
+    asked = next((p.name for p in op.params if p.type == "dtype?"), "std::nullopt")
+    widened = ", ".join(f"wide_({p.name})" if p.is_tensor or p.type == "dtype?" else p.name for p in op.params)
+    how = f"Widened::{op.wide.capitalize()}"
+    before = f"  Widened wide_({', '.join([how, asked, *(p.name for p in op.tensors)])});\n"
+    return before, f"wide_ ? wide_.narrow(forward::{op.name}({widened})) : {plain}"
+
+
 def _recording_op(op: Op) -> str:
-    out = f"{_returns(op)} {op.name}({_declare(op)}) {{\n"
-    local = f"forward::{op.name}({_names(op)})"
+    before, local = _local(op)
+    out = f"{_returns(op)} {op.name}({_declare(op)}) {{\n{before}"
     if not op.tensors or op.view:
         out += f"  {_returns(op)} result = {local};\n"
     else:

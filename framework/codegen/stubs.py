@@ -32,7 +32,7 @@ def _parameter(p: Param, first: bool) -> str:
     return f"{p.name}: {kind}" + (f" = {p.default}" if p.default is not None else "")
 
 
-def _signature(op: Op, method: bool) -> str:
+def _signature(op: Op, method: bool, out: bool = False) -> str:
     parts, starred = ["self"] if method else [], False
     for i, p in enumerate(op.params):
         if method and i == 0:
@@ -45,6 +45,8 @@ def _signature(op: Op, method: bool) -> str:
             parts.append("*")
             starred = True
         parts.append(_parameter(p, i == 0))
+    if out:
+        parts += [*([] if starred else ["*"]), "out: Tensor | None = None"]
     result = "Tensor" if len(op.results) == 1 else f"tuple[{', '.join(['Tensor'] * len(op.results))}]"
     return f"({', '.join(parts)}) -> {result}: ..."
 
@@ -54,12 +56,12 @@ def core_pyi(ops: list[Op], template: Path) -> str:
     methods, functions = "", ""
     for op in ops:
         for name in (op.name, *op.alias):
-            functions += f"def {name}{_signature(op, False)}\n"
+            functions += f"def {name}{_signature(op, False, op.out)}\n"
             if op.inplace:
                 functions += f"def {name}_{_signature(op, False)}\n"
                 methods += f"    def {name}_{_signature(op, True)}\n"
             if op.method and op.tensors:
-                methods += f"    def {name}{_signature(op, True)}\n"
+                methods += f"    def {name}{_signature(op, True, op.out)}\n"
     functions += f"__all__ = {sorted(name for op in ops for name in op.exports)}\n"
     text = "# ruff: noqa: RUF022\n# fmt: off\n" + template.read_text("utf-8")
     return text.replace("    # <methods>\n", methods).replace("# <functions>\n", functions)
@@ -77,6 +79,9 @@ def table_json(ops: list[Op]) -> str:
             "samples": list(op.samples),
             "reference": op.reference,
             "pointwise": op.pointwise,
+            "complex": op.complex,
+            "wide": bool(op.wide),
+            "out": op.out,
             "inplace": op.inplace,
             "view": op.view,
             "tolerance": op.tolerance,

@@ -14,6 +14,9 @@ _KEYS = {
     "signature",
     "doc",
     "pointwise",
+    "complex",
+    "wide",
+    "out",
     "kernel",
     "masked",
     "gradient",
@@ -75,7 +78,10 @@ class Op:
     doc: str
     family: str
     pointwise: str = ""  # all | number | float | integral | logical: the types its kernel exists for
-    returns: str = "same"  # same | float | bool: type of a point-wise result
+    returns: str = "same"  # same | float | bool | real (of complex numbers): type of a point-wise result
+    complex: bool = False  # whether its kernel exists for complex numbers too
+    wide: str = ""  # all | first: 16-bit floats are brought to float32 around it, and these results back
+    out: bool = False  # whether `out=` may name the tensor that receives the result
     kernel: str = ""
     masked: bool = False
     gradient: dict[str, str] = field(default_factory=dict)
@@ -142,6 +148,9 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         family=path.stem,
         pointwise=types,
         returns=returns or "same",
+        complex=bool(row.get("complex")),
+        wide={True: "all"}.get(row.get("wide", ""), str(row.get("wide", ""))),  # type: ignore[call-overload]
+        out=bool(row.get("out", bool(types) or path.stem == "reduction")) and len(results) == 1,
         kernel=str(row.get("kernel", row["name"])),
         masked=bool(row.get("masked")),
         gradient=gradient,

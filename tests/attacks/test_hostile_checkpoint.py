@@ -57,6 +57,8 @@ HOSTILE = {
         pack({"w": {"dtype": "U64", "shape": [2], "data_offsets": [0, 16]}}),
         "U64, which wootz has no tensor of",
     ),
+    "more dimensions than tensors have": (pack(entry(shape=[1] * 15 + [2, 2])), "has 17 dimensions"),
+    "bfloat16 of another length": (pack(entry(dtype="BF16")), "is not the 16 bytes"),
     "the wrong dtype for the bytes": (pack(entry(dtype="F64")), "is not the 16 bytes"),
     "a negative size": (pack(entry(shape=[-2, -2])), "a shape is a list"),
     "a fractional size": (pack(entry(shape=[2.0, 2])), "a shape is a list"),
@@ -89,6 +91,23 @@ def test_the_file_they_are_derived_from_loads(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(pack(GOOD, np.arange(4, dtype="<f4").tobytes()))
     assert wootz.load(path)["w"].tolist() == [[0, 1], [2, 3]]
+
+
+def test_a_file_that_shrinks_after_its_header_was_checked(tmp_path, monkeypatch):
+    """Another process cuts the file between the check and the reading: no tensor of what memory held before."""
+    path = tmp_path / "model.safetensors"
+    header = {"w": {"dtype": "F32", "shape": [1 << 18], "data_offsets": [0, 1 << 20]}}
+    path.write_bytes(pack(header, bytes(1 << 20)))  # more than is read ahead
+    checked = wootz.serialize.files.read_header
+
+    def check_then_cut(file, size, name):
+        entries = checked(file, size, name)
+        os.truncate(path, size - 4)
+        return entries
+
+    monkeypatch.setattr(wootz.serialize.files, "read_header", check_then_cut)
+    with pytest.raises(CheckpointError, match="'w': the file ended while it was read"):
+        wootz.load(path)
 
 
 def test_a_header_that_claims_much_is_not_allocated(tmp_path):

@@ -41,13 +41,21 @@ def rows() -> list[dict[str, Any]]:
 
 
 class _Draw:
-    """The names that samples are written in; every tensor drawn that a gradient can flow to is float64."""
+    """The names that samples are written in; every tensor drawn that a gradient can flow to is of `dtype`."""
 
-    def __init__(self, seed: int, grad: bool) -> None:
-        self._random, self._grad = np.random.default_rng(seed), grad
+    def __init__(self, seed: int, grad: bool, dtype: str) -> None:
+        self._random, self._grad, self._dtype = np.random.default_rng(seed), grad, getattr(wootz, dtype)
+
+    def _drawn(self, array: np.ndarray) -> wootz.Tensor:
+        """Without its gradient; complex numbers get an imaginary part, zeros stay zeros."""
+        values = np.array(array, dtype=np.float64)
+        if not self._dtype.is_complex:
+            return wootz.from_numpy(values).to(self._dtype)
+        imaginary = self._random.uniform(-0.8, 0.8, values.shape) * (values != 0)
+        return wootz.from_numpy(np.asarray(values + 1j * imaginary)).to(self._dtype)
 
     def _tensor(self, array: np.ndarray) -> wootz.Tensor:
-        return wootz.from_numpy(np.array(array, dtype=np.float64)).requires_grad_(self._grad)
+        return self._drawn(array).requires_grad_(self._grad)
 
     def names(self) -> dict[str, Any]:
         r = self._random
@@ -58,8 +66,7 @@ class _Draw:
             return self._tensor(x + np.copysign(0.1, x))
 
         def transposed(rows: int, columns: int) -> wootz.Tensor:
-            base = wootz.from_numpy(r.standard_normal((columns, rows)))
-            return base.T.requires_grad_(self._grad)
+            return self._drawn(r.standard_normal((columns, rows))).T.requires_grad_(self._grad)
 
         def zeros(*shape: int) -> wootz.Tensor:
             x = r.standard_normal(shape)
@@ -72,7 +79,10 @@ class _Draw:
             "Z": zeros,
             "P": lambda *s: self._tensor(r.uniform(0.5, 2.0, s)),
             "U": lambda *s: self._tensor(r.uniform(-0.9, 0.9, s)),
-            "C": lambda *s: wootz.from_numpy(np.asarray(r.standard_normal(s))),
+            "C": lambda *s: self._drawn(r.standard_normal(s)),
+            "X": lambda *s: wootz.from_numpy(
+                np.asarray(r.standard_normal(s) + 1j * r.standard_normal(s))
+            ).requires_grad_(self._grad),
             "I": lambda high, *s: wootz.from_numpy(np.asarray(r.integers(0, high, s))),
             "B": lambda *s: wootz.from_numpy(np.asarray(r.integers(0, 2, s), dtype=bool)),
             "wootz": wootz,
@@ -88,9 +98,9 @@ class Sample:
     def __str__(self) -> str:
         return f"{self.row['name']}({self.text})"
 
-    def arguments(self, grad: bool = False) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self, grad: bool = False, dtype: str = "float64") -> tuple[list[Any], dict[str, Any]]:
         """Fresh arguments, the same every time."""
-        names = _Draw(self.number, grad).names() | {"call": lambda *a, **k: (list(a), k)}
+        names = _Draw(self.number, grad, dtype).names() | {"call": lambda *a, **k: (list(a), k)}
         return eval(f"call({self.text})", {"__builtins__": {}}, names)  # type: ignore[no-any-return]  # the table is our own
 
     def op(self) -> Callable[..., Any]:
@@ -109,9 +119,10 @@ def samples() -> Iterator[Sample]:
 
 
 def to_arrays(value: Any) -> Any:
-    """Arguments with the tensors in them as float64 (or integer, or bool) arrays."""
+    """Arguments with the tensors in them as arrays; 16-bit floats, which NumPy computes otherwise, as float64."""
     if isinstance(value, wootz.Tensor):
-        return value.detach().numpy()
+        half = value.dtype in (wootz.float16, wootz.bfloat16)
+        return (value.double() if half else value).detach().numpy()
     if isinstance(value, list):
         return [to_arrays(x) for x in value]
     return {k: to_arrays(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -72,6 +72,17 @@ Bound::Bound(const Function& f, PyObject* self, PyObject* const* args, Py_ssize_
 
 namespace read {
 
+namespace {
+// NumPy's complex64 is no Python complex, and converts to float with a warning.
+bool is_complex_scalar(PyObject* o) {
+  if (!PyObject_HasAttrString(o, "__complex__") || !PyObject_HasAttrString(o, "dtype") || PyObject_HasAttrString(o, "__len__")) return false;
+  Object kind(PyObject_GetAttrString(o, "dtype"));
+  Object letter(kind ? PyObject_GetAttrString(kind.get(), "kind") : nullptr);
+  if (!letter) PyErr_Clear();
+  return letter && PyUnicode_Check(letter.get()) && PyUnicode_CompareWithASCIIString(letter.get(), "c") == 0;
+}
+}  // namespace
+
 Tensor scalar(PyObject* o) {
   if (PyFloat_Check(o)) return wrapped_scalar(PyFloat_AsDouble(o));
   if (PyBool_Check(o)) return wrapped_scalar(o == Py_True);
@@ -83,6 +94,11 @@ Tensor scalar(PyObject* o) {
       fail(ErrorKind::Overflow, "integer does not fit in 64 bits");
     }
     return wrapped_scalar(static_cast<int64_t>(v));
+  }
+  if (PyComplex_Check(o) || is_complex_scalar(o)) {
+    Object z(PyComplex_Check(o) ? Object::borrow(o).release() : PyObject_CallMethod(o, "__complex__", nullptr));
+    if (!z) python_error();
+    return wrapped_scalar(Complex<double>(PyComplex_RealAsDouble(z.get()), PyComplex_ImagAsDouble(z.get())));
   }
   // NumPy's floating point scalars that are no Python floats.
   if (PySequence_Check(o) || PyUnicode_Check(o) || !PyObject_HasAttrString(o, "__float__")) return Tensor();
@@ -133,7 +149,7 @@ TensorList optional_tensor_list(PyObject* o, Where at) {
 int64_t integer(PyObject* o, Where at) {
   if (is_tensor(o)) {
     Tensor t = tensor_of(o);
-    if (is_float(t.dtype()) || t.numel() != 1) wrong(at, "int", o);
+    if (!is_integral(t.dtype()) || t.numel() != 1) wrong(at, "int", o);
     return item_int(t);
   }
   if (!PyIndex_Check(o)) wrong(at, "int", o);

@@ -30,7 +30,10 @@ PyObject* py_empty(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* nam
   });
 }
 
-DType scalar_type(const Tensor& value) { return is_float(value.dtype()) ? default_dtype() : value.dtype(); }
+DType scalar_type(const Tensor& value) {
+  DType t = value.dtype();
+  return is_complex(t) ? complex_type(default_dtype()) : is_float(t) ? default_dtype() : t;
+}
 
 WOOTZ_SIGNATURE(full, required("size"), required("fill_value"), optional("dtype"))
 PyObject* py_full(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
@@ -39,7 +42,7 @@ PyObject* py_full(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* name
     Dims shape = read::dims(v[0], {&full_function, 0});
     Tensor value = read::tensor_or_scalar(v[1], {&full_function, 1});
     Tensor out = empty(shape, optional_dtype(v[2], {&full_function, 2}).value_or(scalar_type(value)));
-    if (out.numel() > 0 && item(value) == 0) std::memset(out.bytes(), 0, static_cast<size_t>(out.numel()) * size_of(out.dtype()));
+    if (out.numel() > 0 && !is_complex(value.dtype()) && item(value) == 0) std::memset(out.bytes(), 0, static_cast<size_t>(out.numel()) * size_of(out.dtype()));
     else forward::assign(out, value);
     return wrap(out);
   });
@@ -166,6 +169,8 @@ PyObject* set_random_state(PyObject*, PyObject* args) {
 std::optional<DType> format_dtype(const char* f, Py_ssize_t size) {
   if (!f) return size == 1 ? std::optional<DType>(DType::UInt8) : std::nullopt;
   if (*f == '@' || *f == '=' || *f == '<' || *f == '|') ++f;
+  if (std::strcmp(f, "Zf") == 0) return DType::Complex64;
+  if (std::strcmp(f, "Zd") == 0) return DType::Complex128;
   if (!*f || f[1]) return std::nullopt;
   switch (*f) {
     case '?': return DType::Bool;
@@ -173,6 +178,7 @@ std::optional<DType> format_dtype(const char* f, Py_ssize_t size) {
     case 'b': return DType::Int8;
     case 'h': return DType::Int16;
     case 'i': case 'l': case 'q': return size == 4 ? DType::Int32 : DType::Int64;
+    case 'e': return DType::Float16;
     case 'f': return DType::Float32;
     case 'd': return DType::Float64;
     default: return std::nullopt;
@@ -196,7 +202,7 @@ Tensor borrow_buffer(PyObject* o) {
   std::unique_ptr<Py_buffer, void (*)(Py_buffer*)> guard(view, [](Py_buffer* v) { PyBuffer_Release(v); delete v; });
   auto dtype = format_dtype(view->format, view->itemsize);
   WOOTZ_CHECK(dtype, ErrorKind::DType, "can't convert memory of format '", view->format ? view->format : "", "'; the supported types are: ",
-              "float64, float32, int64, int32, int16, int8, uint8 and bool");
+              "complex128, complex64, float64, float32, float16, int64, int32, int16, int8, uint8 and bool");
   Dims shape, strides;
   for (int d = 0; d < view->ndim; ++d) {
     WOOTZ_CHECK(view->strides[d] >= 0 || view->shape[d] <= 1, ErrorKind::Value, "At least one stride of the array is negative, and tensors ",
@@ -205,7 +211,8 @@ Tensor borrow_buffer(PyObject* o) {
     shape.push(view->shape[d]);
     strides.push(view->shape[d] <= 1 ? 0 : view->strides[d] / view->itemsize);
   }
-  WOOTZ_CHECK(reinterpret_cast<uintptr_t>(view->buf) % static_cast<uintptr_t>(view->itemsize) == 0, ErrorKind::Value, "array is not aligned");
+  auto alignment = size_of(real_type(*dtype));
+  WOOTZ_CHECK(reinterpret_cast<uintptr_t>(view->buf) % alignment == 0, ErrorKind::Value, "array is not aligned");
   auto bytes = static_cast<size_t>(count(shape) ? extent(shape, strides, 0) : 0) * size_of(*dtype);
   if (is_contiguous(shape, strides)) strides = contiguous_strides(shape);
   Ref<Storage> storage = Storage::borrow(view->buf, bytes, Device{}, give_back_buffer, view);
@@ -245,6 +252,20 @@ PyObject* py_from_pointer(PyObject*, PyObject* const* args, Py_ssize_t n, PyObje
                 "from_pointer: shape ", text(shape), " does not fit into ", bytes, " bytes");
     Ref<Storage> storage = Storage::borrow(p, static_cast<size_t>(bytes), device, give_back_object, Object::borrow(v[7]).release());
     return wrap(Tensor::make(std::move(storage), 0, shape, strides, dtype));
+  });
+}
+
+// The same memory read as another type of the same size; nothing is recorded.
+PyObject* bitcast(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *o, *type;
+    if (!PyArg_ParseTuple(args, "OO", &o, &type)) python_error();
+    WOOTZ_CHECK(is_tensor(o) && is_dtype(type), ErrorKind::Type, "bitcast() takes a Tensor and a wootz.dtype");
+    Tensor t = tensor_of(o);
+    DType to = dtype_of_object(type);
+    WOOTZ_CHECK(size_of(to) == size_of(t.dtype()), ErrorKind::DType, "bitcast: ", name_of(t.dtype()), " and ", name_of(to),
+                " differ in size");
+    return wrap(Tensor::make(t->storage, t->offset, t.shape(), t.strides(), to));
   });
 }
 
@@ -300,6 +321,7 @@ PyMethodDef tensor_functions[] = {
     {"set_random_state", set_random_state, METH_VARARGS, "(seed, draws): restarts the default generator there."},
     {"from_buffer", from_buffer, METH_O, "A tensor that shares a writable buffer's memory."},
     {"from_pointer", as_method(py_from_pointer), kFast, "A tensor over memory that `owner` keeps alive."},
+    {"bitcast", bitcast, METH_VARARGS, "The same memory as another dtype of the same size, without history."},
     {"set_default_dtype", set_default, METH_O, "The floating point type of new tensors."},
     {"get_default_dtype", get_default, METH_NOARGS, "The floating point type of new tensors."},
     {"promote_types", py_promote, METH_VARARGS, "The smallest dtype that holds two."},

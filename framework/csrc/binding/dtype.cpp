@@ -20,7 +20,7 @@ PyObject* reduce(PyObject* self, PyObject*) { return PyUnicode_FromString(name_o
 PyObject* get_name(PyObject* self, void*) { return PyUnicode_FromString(name_of(value(self))); }
 PyObject* get_size(PyObject* self, void*) { return PyLong_FromSize_t(size_of(value(self))); }
 PyObject* get_float(PyObject* self, void*) { return PyBool_FromLong(is_float(value(self))); }
-PyObject* get_complex(PyObject*, void*) { return PyBool_FromLong(0); }
+PyObject* get_complex(PyObject* self, void*) { return PyBool_FromLong(is_complex(value(self))); }
 PyObject* get_signed(PyObject* self, void*) {
   DType t = value(self);
   return PyBool_FromLong(t != DType::Bool && t != DType::UInt8);

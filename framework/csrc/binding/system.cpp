@@ -86,7 +86,7 @@ TensorList call_batching(DeviceType, const char* op, const BoxedList& arguments)
   BoxedList plain;
   for (const Boxed& b : arguments) {
     auto* t = std::get_if<Tensor>(&b.value);
-    if (!t || !t->defined() || !(*t)->wrapped) plain.push_back(b);
+    if (!t || !t->defined() || !(*t)->wrapped || is_complex(t->dtype())) plain.push_back(b);
     else if (is_float((*t).dtype())) plain.push_back(item(*t));
     else if (t->dtype() == DType::Bool) plain.push_back(item_int(*t) != 0);
     else plain.push_back(item_int(*t));

@@ -152,7 +152,8 @@ int truth(PyObject* self) {
     Tensor t = local(self);
     WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "Boolean value of Tensor with ", t.numel() ? "more than one value" : "no values",
                 " is ambiguous");
-    return item(t) != 0;
+    Complex<double> z = item_complex(t);
+    return z.re != 0 || z.im != 0;
   });
 }
 
@@ -161,7 +162,7 @@ PyObject* to_float(PyObject* self) { return guarded([&] { return PyFloat_FromDou
 PyObject* to_int(PyObject* self) {
   return guarded([&] {
     Tensor t = local(self);
-    return is_float(t.dtype()) ? PyLong_FromDouble(item(t)) : PyLong_FromLongLong(item_int(t));
+    return is_integral(t.dtype()) ? PyLong_FromLongLong(item_int(t)) : PyLong_FromDouble(item(t));
   });
 }
 
@@ -178,6 +179,10 @@ PyObject* to_item(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     Tensor t = local(self);
     if (is_float(t.dtype())) return PyFloat_FromDouble(item(t));
+    if (is_complex(t.dtype())) {
+      Complex<double> z = item_complex(t);
+      return PyComplex_FromDoubles(z.re, z.im);
+    }
     int64_t v = item_int(t);
     return t.dtype() == DType::Bool ? PyBool_FromLong(v != 0) : PyLong_FromLongLong(v);
   });
@@ -197,6 +202,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const char* why = t.requires_grad() ? "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
                     : t->storage->batch ? "can't convert a tensor inside vmap to numpy: it has values for every example."
                     : remote(t)       ? "can't convert a tensor of another device to numpy. Use Tensor.cpu() first."
+                    : !info(t.dtype()).format ? "bfloat16 has no format in the buffer protocol; take tensor.float(), or tensor.numpy()"
                                       : nullptr;
   if (!why && (flags & PyBUF_ND) != PyBUF_ND && !t.is_contiguous()) why = "tensor is not contiguous";
   if (!why && (flags & PyBUF_STRIDES) != PyBUF_STRIDES && !t.is_contiguous()) why = "tensor is not contiguous";
@@ -275,7 +281,7 @@ void require_grad(const Tensor& t, bool on) {
               "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
   WOOTZ_CHECK(t.is_leaf() || on, ErrorKind::Gradient, "you can only change requires_grad flags of leaf variables. If you want ",
               "to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
-  WOOTZ_CHECK(!on || is_float(t.dtype()), ErrorKind::Gradient, "only Tensors of floating point dtype can require gradients, got ",
+  WOOTZ_CHECK(!on || is_differentiable(t.dtype()), ErrorKind::Gradient, "only Tensors of complex and floating point dtype can require gradients, got ",
               name_of(t.dtype()));
   if (t.is_leaf()) t->requires_grad = on;
 }
@@ -325,7 +331,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
     WOOTZ_CHECK(value && is_tensor(value), ErrorKind::Type, "Variable data has to be a tensor");
     Tensor t = tensor_of(self), v = tensor_of(value);
     WOOTZ_CHECK(t.is_leaf(), ErrorKind::Gradient, "data of a computed tensor cannot be replaced");
-    WOOTZ_CHECK(!t->requires_grad || is_float(v.dtype()), ErrorKind::Gradient, "only floating point data can require gradients");
+    WOOTZ_CHECK(!t->requires_grad || is_differentiable(v.dtype()), ErrorKind::Gradient, "only floating point and complex data can require gradients");
     t->storage = v->storage;
     t->offset = v->offset;
     t->shape = v->shape;

@@ -38,7 +38,7 @@ void set_anomaly(Anomaly a) {
   anomaly_nan = a.check_nan;
 }
 
-Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+Node::Node() {
   if (Anomaly::Where where = anomaly().where) [[unlikely]] trace = std::make_unique<std::string>(where());
 }
 
@@ -89,7 +89,7 @@ void Saved::keep(const Tensor& t) {
 // What the hooks gave back, in the place in the tape that the value had.
 Tensor Saved::restored(Node* node) const {
   Tensor t = packed_->unpack().detached();
-  if (!grad_enabled() || !is_float(t.dtype())) return t;
+  if (!grad_enabled() || !is_differentiable(t.dtype())) return t;
   if (own_) {
     t->node = Ref<Node>::share(node);
     t->slot = slot_;
@@ -117,6 +117,12 @@ void give_history(const Tensor& t, Edge e) {
   t->slot = e.slot;
 }
 
+// A view may show the parts of complex numbers: its base seen as it sees it.
+Tensor as_type_of(const Tensor& view, const Tensor& base) {
+  if (view.dtype() == base.dtype()) return base;
+  return is_complex(base.dtype()) ? ops::view_as_real(base) : ops::view_as_complex(base);
+}
+
 // A stale view gets its history anew from its base's.
 void refresh(const Tensor& t) {
   if (!t.stale()) return;
@@ -127,7 +133,7 @@ void refresh(const Tensor& t) {
     return;
   }
   GradMode on(true);
-  Tensor again = ops::as_strided(base, t.shape(), t.strides(), t->offset);
+  Tensor again = ops::as_strided(as_type_of(t, base), t.shape(), t.strides(), t->offset);
   t->node = again->node;
   t->slot = again->slot;
 }
@@ -153,6 +159,8 @@ Ref<Levels> levels_of(const Edge& e) {
 }
 
 void set_history(const Tensor& t, const Ref<Node>& node, uint32_t slot) {
+  // Numbered now and not when it was made: finding its inputs' edges may have made nodes of its stale views.
+  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   Meta& meta = slot ? (node->more.resize(std::max<size_t>(node->more.size(), slot)), node->more[slot - 1]) : node->output;
   meta.shape = t.shape();
   meta.dtype = t.dtype();
@@ -160,7 +168,7 @@ void set_history(const Tensor& t, const Ref<Node>& node, uint32_t slot) {
     meta.levels = levels_of(t);
     for (uint32_t i = 0; i < node->edge_count; ++i) meta.levels = unite(meta.levels, levels_of(node->edges[i]));
   }
-  if (!is_float(t.dtype())) return;
+  if (!is_differentiable(t.dtype())) return;
   t->node = node;
   t->slot = slot;
 }
@@ -195,7 +203,8 @@ void rebase(const Tensor& t, const Tensor& value) {
   Tensor base(t->base);
   Tensor alias = base.detached();
   give_history(alias, edge_of(base));
-  Tensor whole = ops::as_strided_scatter(alias, value, t.shape(), t.strides(), t->offset);
+  Tensor whole = ops::as_strided_scatter(as_type_of(t, alias), value, t.shape(), t.strides(), t->offset);
+  whole = as_type_of(base, whole);
   base->node = whole->node;
   base->slot = whole->slot;
   ++base->epoch;

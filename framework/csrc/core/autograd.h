@@ -45,7 +45,7 @@ struct Hook : Counted {
 
 struct Node : Counted {
   // Later nodes have larger numbers than everything they depend on: the engine's whole schedule.
-  uint64_t sequence;
+  uint64_t sequence = 0;
   std::vector<Meta> more;  // outputs after the first
   Meta output;
   Edge* edges = nullptr;

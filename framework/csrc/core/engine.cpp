@@ -98,7 +98,7 @@ Tensor leave_levels(const Node& node, const Edge& edge, Tensor grad) {
 }
 
 bool has_nan(const Tensor& t) {
-  if (!t.defined() || !is_float(t.dtype()) || t->storage->batch) return false;
+  if (!t.defined() || !is_differentiable(t.dtype()) || t->storage->batch) return false;
   GradMode off(false);
   Tensor found = ops::any(ops::isnan(t), std::nullopt, false);
   if (remote(found)) found = call_backend("to_device", {found, std::string("cpu")}).at(0);
@@ -262,6 +262,8 @@ Tensor seed_for(const Tensor& root, const Tensor& given) {
   if (!given.defined()) {
     WOOTZ_CHECK(root.numel() == 1, ErrorKind::Gradient, "grad can be implicitly created only for scalar outputs, not for shape ",
           text(root.shape()));
+    WOOTZ_CHECK(!is_complex(root.dtype()), ErrorKind::Gradient, "grad can be implicitly created only for real scalar outputs but got ",
+                name_of(root.dtype()));
     return filled(root, root.shape(), root.dtype(), 1);
   }
   WOOTZ_CHECK(given.shape() == root.shape(), ErrorKind::Shape, "Mismatch in shape: grad_output has a shape of ",

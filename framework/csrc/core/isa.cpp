@@ -33,11 +33,11 @@ Features features() {
   Features f;
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return f;
-  bool xsave = (c >> 27) & 1, fma = (c >> 12) & 1;
+  bool xsave = (c >> 27) & 1, fma = (c >> 12) & 1, f16c = (c >> 29) & 1;
   if (!xsave || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return f;
   unsigned low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  f.avx2 = (low & 0x06) == 0x06 && fma && ((b >> 5) & 1);
+  f.avx2 = (low & 0x06) == 0x06 && fma && f16c && ((b >> 5) & 1);
   bool foundation = (b >> 16) & 1, dq = (b >> 17) & 1, bw = (b >> 30) & 1, vl = (b >> 31) & 1;
   f.avx512 = f.avx2 && (low & 0xe6) == 0xe6 && foundation && dq && bw && vl;
   return f;

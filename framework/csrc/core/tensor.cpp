@@ -63,18 +63,33 @@ template <class T> Tensor wrap(T value) {
 Tensor wrapped_scalar(double value) { return wrap(value); }
 Tensor wrapped_scalar(int64_t value) { return wrap(value); }
 Tensor wrapped_scalar(bool value) { return wrap(value); }
+Tensor wrapped_scalar(Complex<double> value) { return wrap(value); }
 
 Tensor raw_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
   return Tensor::make(t->storage, offset, shape, strides, t.dtype());
 }
 
-double item(const Tensor& t) {
+namespace {
+void check_real(const Tensor& t) {
   WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  WOOTZ_CHECK(!is_complex(t.dtype()), ErrorKind::DType, "a complex number cannot be converted to a real one: take .real first");
+}
+}  // namespace
+
+double item(const Tensor& t) {
+  check_real(t);
   return visit(t.dtype(), [&](auto tag) { return static_cast<double>(*t.data<typename decltype(tag)::type>()); });
 }
 
-int64_t item_int(const Tensor& t) {
+Complex<double> item_complex(const Tensor& t) {
   WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  if (!is_complex(t.dtype())) return item(t);
+  if (t.dtype() == DType::Complex128) return *t.data<Complex<double>>();
+  return Complex<double>(*t.data<Complex<float>>());
+}
+
+int64_t item_int(const Tensor& t) {
+  check_real(t);
   return visit(t.dtype(), [&](auto tag) { return static_cast<int64_t>(*t.data<typename decltype(tag)::type>()); });
 }
 

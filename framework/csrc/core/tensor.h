@@ -84,9 +84,11 @@ Tensor scalar(double value, DType dtype);
 Tensor wrapped_scalar(double value);
 Tensor wrapped_scalar(int64_t value);
 Tensor wrapped_scalar(bool value);
+Tensor wrapped_scalar(Complex<double> value);
 // A view that nobody differentiates through; bounds are the caller's duty.
 Tensor raw_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);
 double item(const Tensor& t);
+Complex<double> item_complex(const Tensor& t);
 int64_t item_int(const Tensor& t);
 
 }  // namespace wootz

@@ -145,23 +145,26 @@ template <class T> void where_kernel(char* out, const char* const* in, const uin
   });
 }
 
-template <class... T> void put_where(Kernels& k) {
-  ((k.pointwise[static_cast<int>(Op::where)][static_cast<int>(dtype_of<T>())] = where_kernel<T>), ...);
+struct Sixteen { int64_t half[2]; };
+
+// Moving elements takes only their size: one kernel serves all types of T's.
+template <class T> void put_moves(Kernels& k) {
+  for (int t = 0; t < kDTypes; ++t) {
+    if (size_of(static_cast<DType>(t)) != sizeof(T)) continue;
+    k.pointwise[static_cast<int>(Op::copy)][t] = kernel<fn::copy, 1, T, T>;
+    k.pointwise[static_cast<int>(Op::where)][t] = where_kernel<T>;
+  }
 }
 
 }  // namespace
 
-namespace fn {
-struct where : Plain {
-  using Plain::Plain;
-  template <class V> WOOTZ_INLINE V operator()(V, V a, V) const { return a; }
-};
-}  // namespace fn
-
 void fill_arithmetic(Kernels& k) {
   WOOTZ_KERNELS_arithmetic(WOOTZ_PUT)
-  put_all<fn::copy, 1, Types::all, false>(k, Op::copy);
-  put_where<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k);
+  put_moves<uint8_t>(k);
+  put_moves<int16_t>(k);
+  put_moves<int32_t>(k);
+  put_moves<int64_t>(k);
+  put_moves<Sixteen>(k);
 }
 
 }  // namespace wootz::cpu::WOOTZ_ISA

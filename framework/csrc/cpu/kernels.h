@@ -114,6 +114,9 @@ struct Kernels {
   }
 };
 
+// Adds the kernels of complex numbers, which are the same for every instruction set.
+void fill_complex(Kernels& k);
+
 // The table of this processor's best instruction set, or of the one that WOOTZ_ISA names.
 const Kernels& kernels();
 

@@ -21,6 +21,7 @@ const Kernels& table() {
     fill_conv(k);
     fill_norm(k);
     fill_attention(k);
+    fill_complex(k);
     return k;
   }();
   return kernels;

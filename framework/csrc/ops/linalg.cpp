@@ -94,15 +94,23 @@ Tensor integer_product(const Tensor& a, const Tensor& b) {
   return sum(mul(x, y), Dims{-2}, false, a.dtype());
 }
 
+// Four products of the parts, which are strided views of the operands.
+Tensor complex_product(const Tensor& a, const Tensor& b) {
+  auto part = [](const Tensor& t, int64_t which) { return select(view_as_real(t), -1, which); };
+  Tensor ar = part(a, 0), ai = part(a, 1), br = part(b, 0), bi = part(b, 1);
+  return complex(sub(matmul(ar, br), matmul(ai, bi), 1), add(matmul(ar, bi), matmul(ai, br), 1));
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& self, const Tensor& other) {
   check_product("matmul", self, other);
+  if (is_complex(self.dtype())) return complex_product(self, other);
   Tensor a = self.dim() == 1 ? unsqueeze(self, 0) : self, b = other.dim() == 1 ? unsqueeze(other, 1) : other;
   WOOTZ_CHECK(a.size(-1) == b.size(-2), ErrorKind::Shape, "mat1 and mat2 shapes cannot be multiplied (", text(self.shape()),
         " and ", text(other.shape()), ")");
   Tensor out;
-  if (!is_float(a.dtype())) {
+  if (is_integral(a.dtype())) {
     out = integer_product(a, b);
   } else if (b.dim() == 2 && a.dim() > 2) {  // a stack times one matrix is one tall product
     int64_t rows = 1;
@@ -135,6 +143,10 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     WOOTZ_CHECK(bias.dtype() == weight.dtype(), ErrorKind::DType, "linear: bias has dtype ", name_of(bias.dtype()),
           ", weight ", name_of(weight.dtype()));
     b = contiguous(bias);
+  }
+  if (is_complex(input.dtype())) {
+    Tensor product = matmul(input, transpose(weight, 0, 1));
+    return b.defined() ? add(product, b, 1) : product;
   }
   int64_t rows = 1;
   for (int d = 0; d + 1 < input.dim(); ++d) rows *= input.shape()[d];

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kGrain = 8192;
 
 Tensor real(const Tensor& t, std::optional<DType> dtype) {
-  DType to = dtype.value_or(is_float(t.dtype()) ? t.dtype() : default_dtype());
+  DType to = dtype.value_or(is_integral(t.dtype()) ? default_dtype() : t.dtype());
   return t.dtype() == to ? t : cast(t, to);
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/backend.h"
 #include "core/parallel.h"
+#include "forward.h"
 #include "ops/rules.h"
 
 namespace wootz::optim {
@@ -41,6 +42,25 @@ template <class F> void pieces(const TensorList& params, F run) {
   });
 }
 
+// A piece of a tensor in the type that kernels compute in: its own memory, or a float32 copy that `save` rounds back.
+class Part {
+ public:
+  Part() = default;
+  Part(const Tensor& t, int64_t begin, int64_t end) : whole_(t), begin_(begin), end_(end) {
+    Tensor part = raw_view(t, {end - begin}, {1}, t->offset + begin);
+    part_ = is_half(t.dtype()) ? forward::cast(part, DType::Float32) : part;
+  }
+  template <class T> T* data() const { return part_.defined() ? part_.data<T>() : nullptr; }
+  void save() const {
+    if (part_.defined() && is_half(whole_.dtype()))
+      forward::assign(raw_view(whole_, {end_ - begin_}, {1}, whole_->offset + begin_), part_);
+  }
+
+ private:
+  Tensor whole_, part_;
+  int64_t begin_ = 0, end_ = 0;
+};
+
 TensorList dense(const TensorList& ts) {
   TensorList out;
   for (const Tensor& t : ts) out.push_back(contiguous(t));
@@ -56,15 +76,16 @@ void bump(const TensorList& ts) {
 void sgd(const TensorList& params, const TensorList& grads, const TensorList& buffers, const cpu::SgdStep& step) {
   check_state("sgd_step", params, grads, "gradients");
   if (!buffers.empty()) check_written("sgd_step", params, buffers, "momentum buffers");
-  for (const Tensor& p : params) visit_float(p.dtype(), "sgd_step", [](auto) {});
+  for (const Tensor& p : params) visit_float(compute_type(p.dtype()), "sgd_step", [](auto) {});
   GradMode off(false);
   TensorList g = dense(grads);
   pieces(params, [&](size_t i, int64_t a, int64_t b) {
-    visit_float(params[i].dtype(), "sgd_step", [&](auto tag) {
+    Part p(params[i], a, b), d(g[i], a, b), buffer = buffers.empty() ? Part() : Part(buffers[i], a, b);
+    visit_float(compute_type(params[i].dtype()), "sgd_step", [&](auto tag) {
       using T = typename decltype(tag)::type;
-      T* buffer = buffers.empty() ? nullptr : buffers[i].data<T>() + a;
-      cpu::kernels().real<T>().sgd(params[i].data<T>() + a, g[i].template data<T>() + a, buffer, b - a, step);
+      cpu::kernels().real<T>().sgd(p.template data<T>(), d.template data<T>(), buffer.template data<T>(), b - a, step);
     });
+    for (const Part* written : {&p, &buffer}) written->save();
   });
   bump(params);
   bump(buffers);
@@ -76,16 +97,18 @@ void adam(const TensorList& params, const TensorList& grads, const TensorList& m
   check_written("adamw_step", params, means, "exp_avgs");
   check_written("adamw_step", params, squares, "exp_avg_sqs");
   if (step.amsgrad) check_written("adamw_step", params, maxima, "max_exp_avg_sqs");
-  for (const Tensor& p : params) visit_float(p.dtype(), "adamw_step", [](auto) {});
+  for (const Tensor& p : params) visit_float(compute_type(p.dtype()), "adamw_step", [](auto) {});
   GradMode off(false);
   TensorList g = dense(grads);
   pieces(params, [&](size_t i, int64_t a, int64_t b) {
-    visit_float(params[i].dtype(), "adamw_step", [&](auto tag) {
+    Part p(params[i], a, b), d(g[i], a, b), m(means[i], a, b), v(squares[i], a, b),
+        top = step.amsgrad ? Part(maxima[i], a, b) : Part();
+    visit_float(compute_type(params[i].dtype()), "adamw_step", [&](auto tag) {
       using T = typename decltype(tag)::type;
-      T* top = step.amsgrad ? maxima[i].data<T>() + a : nullptr;
-      cpu::kernels().real<T>().adam(params[i].data<T>() + a, g[i].template data<T>() + a, means[i].data<T>() + a,
-                                    squares[i].data<T>() + a, top, b - a, step);
+      cpu::kernels().real<T>().adam(p.template data<T>(), d.template data<T>(), m.template data<T>(), v.template data<T>(),
+                                    top.template data<T>(), b - a, step);
     });
+    for (const Part* written : {&p, &m, &v, &top}) written->save();
   });
   bump(params);
   bump(means);

@@ -49,7 +49,8 @@ void gather(const char* from, int64_t stride, char* to, int64_t n, size_t size) 
     case 1: return gather_bytes<1>(from, stride, to, n);
     case 2: return gather_bytes<2>(from, stride, to, n);
     case 4: return gather_bytes<4>(from, stride, to, n);
-    default: return gather_bytes<8>(from, stride, to, n);
+    case 8: return gather_bytes<8>(from, stride, to, n);
+    default: return gather_bytes<16>(from, stride, to, n);
   }
 }
 
@@ -58,17 +59,24 @@ void scatter(const char* from, char* to, int64_t stride, int64_t n, size_t size)
     case 1: return scatter_bytes<1>(from, to, stride, n);
     case 2: return scatter_bytes<2>(from, to, stride, n);
     case 4: return scatter_bytes<4>(from, to, stride, n);
-    default: return scatter_bytes<8>(from, to, stride, n);
+    case 8: return scatter_bytes<8>(from, to, stride, n);
+    default: return scatter_bytes<16>(from, to, stride, n);
   }
 }
 
 struct Buffers {
-  alignas(64) char load[kMaxInputs + 1][kTile * 8];
-  alignas(64) char raw[kTile * 8];
+  alignas(64) char load[kMaxInputs + 1][kTile * 16];
+  alignas(64) char raw[kTile * 16];
 };
 
+// At most a tile of elements. Pairs without a kernel go through a third type, which holds what is left of the first.
 void convert(const char* from, DType a, char* to, DType b, int64_t n) {
-  cpu::kernels().convert[static_cast<int>(a)][static_cast<int>(b)](from, to, n);
+  cpu::Convert kernel = cpu::kernels().convert[static_cast<int>(a)][static_cast<int>(b)];
+  if (kernel) return kernel(from, to, n);
+  DType via = is_complex(a) ? real_type(a) : is_half(a) || is_half(b) ? DType::Float32 : real_type(b);
+  alignas(64) char between[kTile * 8];
+  convert(from, a, between, via, n);
+  convert(between, via, to, b, n);
 }
 
 // The operand's next n elements, dense and of the kernel's type; step 0 when they are one element.
@@ -195,10 +203,14 @@ bool clashes(const Tensor& out, const Tensor& in) {
            out.dtype() == in.dtype());
 }
 
-DType compute_type(const PointOp& op, const Tensor* const* inputs, int n) {
+DType common_type(const PointOp& op, const Tensor* const* inputs, int n) {
   int skip = op.masked ? 1 : 0;
   DType t = result_type(inputs + skip, n - skip);
-  return op.rule == ResultRule::Float && !is_float(t) ? default_type : t;
+  return op.floating && is_integral(t) ? default_type : t;
+}
+
+DType result_of(const PointOp& op, DType t) {
+  return op.rule == ResultRule::Bool ? DType::Bool : op.rule == ResultRule::Real ? real_type(t) : t;
 }
 
 // Elements that share memory cannot be written one by one.
@@ -225,10 +237,22 @@ bool same_dense(const Tensor* const* inputs, int n, DType t) {
   return true;
 }
 
-cpu::Loop loop_for(const PointOp& op, DType t) {
-  cpu::Loop loop = cpu::kernels().pointwise[static_cast<int>(op.op)][static_cast<int>(t)];
-  WOOTZ_CHECK(loop, ErrorKind::DType, "\"", op.name, "\" not implemented for '", name_of(t), "'");
-  return loop;
+cpu::Loop find_loop(const PointOp& op, DType t) {
+  return cpu::kernels().pointwise[static_cast<int>(op.op)][static_cast<int>(t)];
+}
+
+// The type whose kernel serves for t: its own, or a 16-bit float's wider one.
+DType kernel_type(const PointOp& op, DType t) {
+  DType k = find_loop(op, t) ? t : compute_type(t);
+  WOOTZ_CHECK(find_loop(op, k), ErrorKind::DType, "\"", op.name, "\" not implemented for '", name_of(t), "'");
+  return k;
+}
+
+// Whether one pass of the kernel over the inputs as they lie gives the result.
+bool straight(const PointOp& op, const Tensor* const* inputs, int n) {
+  DType t = inputs[0]->dtype();
+  if (op.masked || (*inputs[0])->wrapped || !same_dense(inputs, n, t)) return false;
+  return result_of(op, t) == t && !(op.floating && is_integral(t)) && find_loop(op, t);
 }
 
 }  // namespace
@@ -240,6 +264,17 @@ void set_default_dtype(DType t) {
   default_type = t;
 }
 
+namespace {
+
+// What a group of operands leaves of its type when a later group of lesser rank adds its own.
+DType combine(DType higher, DType lower) {
+  if (is_complex(higher)) return higher;
+  if (is_float(higher)) return is_complex(lower) ? complex_type(higher) : higher;
+  return higher == DType::Bool || !is_integral(lower) ? promote(higher, lower) : higher;
+}
+
+}  // namespace
+
 // Among operands with dimensions, 0-d tensors and Python scalars a later group matters only for its category.
 DType result_type(const Tensor* const* inputs, int n) {
   int found[3] = {-1, -1, -1};
@@ -247,23 +282,22 @@ DType result_type(const Tensor* const* inputs, int n) {
     const Tensor& t = *inputs[k];
     DType d = t.dtype();
     int group = t->wrapped ? 2 : t.dim() == 0 ? 1 : 0;
-    if (group == 2 && is_float(d)) d = default_type;
+    if (group == 2 && !is_integral(d)) d = is_complex(d) ? complex_type(default_type) : default_type;
     found[group] = found[group] < 0 ? static_cast<int>(d) : static_cast<int>(promote(static_cast<DType>(found[group]), d));
   }
-  int result = found[0];
-  for (int group = 1; group < 3; ++group) {
+  int result = found[2];
+  for (int group = 1; group >= 0; --group) {
     if (found[group] < 0) continue;
     auto d = static_cast<DType>(found[group]);
-    if (result < 0 || info(d).category > info(static_cast<DType>(result)).category) result = static_cast<int>(d);
+    result = static_cast<int>(result < 0 ? d : combine(d, static_cast<DType>(result)));
   }
   return static_cast<DType>(result);
 }
 
 Tensor pointwise(const PointOp& op, const Tensor* const* inputs, int n, const double* params, const Tensor& into) {
-  if (!into.defined() && !op.masked && op.rule == ResultRule::Same && same_dense(inputs, n, inputs[0]->dtype()) &&
-      !(*inputs[0])->wrapped) {
+  if (!into.defined() && straight(op, inputs, n)) {
     const Tensor& first = *inputs[0];
-    cpu::Loop loop = loop_for(op, first.dtype());
+    cpu::Loop loop = find_loop(op, first.dtype());
     Tensor out = empty(first.shape(), first.dtype());
     auto size = static_cast<int64_t>(size_of(first.dtype()));
     parallel_for(first.numel(), kGrain, [&](int64_t begin, int64_t end) {
@@ -274,10 +308,9 @@ Tensor pointwise(const PointOp& op, const Tensor* const* inputs, int n, const do
     });
     return out;
   }
-  DType compute = compute_type(op, inputs, n);
-  DType result = op.rule == ResultRule::Bool ? DType::Bool : compute;
+  DType common = common_type(op, inputs, n), compute = kernel_type(op, common), result = result_of(op, common);
   Program program;
-  program.loop = loop_for(op, compute);
+  program.loop = find_loop(op, compute);
   program.params = params;
   program.inputs = n;
   program.shape = inputs[0]->shape();
@@ -295,7 +328,7 @@ Tensor pointwise(const PointOp& op, const Tensor* const* inputs, int n, const do
     DType to = op.masked && k == 0 ? DType::Bool : compute;
     program.ops[k] = {in->bytes(), byte_strides(*in, program.shape), in->dtype(), to};
   }
-  program.ops[n] = {out.bytes(), byte_strides(out, program.shape), result, out.dtype()};
+  program.ops[n] = {out.bytes(), byte_strides(out, program.shape), result_of(op, compute), out.dtype()};
   program.run();
   return out;
 }
@@ -305,11 +338,13 @@ namespace forward {
 void assign(const Tensor& t, const Tensor& value) {
   WOOTZ_CHECK(expandable(value.shape(), t.shape()), ErrorKind::Shape, "The expanded size of the tensor ", text(t.shape()),
         " must match the existing size ", text(value.shape()), " at non-singleton dimensions");
+  WOOTZ_CHECK(!(value->wrapped && is_complex(value.dtype())) || is_complex(t.dtype()), ErrorKind::DType, "a complex number cannot be ",
+        "converted to ", name_of(t.dtype()), ": it would lose its imaginary part");
   if (t.numel() == 0) return;
   check_writable("copy_", t);
   Tensor source = clashes(t, value) ? clone(value) : value;
   Program program;
-  program.loop = loop_for({"copy_", cpu::Op::copy, ResultRule::Same, false}, t.dtype());
+  program.loop = find_loop({"copy_", cpu::Op::copy, ResultRule::Same, false, false}, t.dtype());
   program.params = nullptr;
   program.inputs = 1;
   program.shape = t.shape();

@@ -5,12 +5,14 @@
 
 namespace wootz {
 
-enum class ResultRule : uint8_t { Same, Float, Bool };
+// What a result is: of the type computed in, a bool, or for complex numbers one of their parts' type.
+enum class ResultRule : uint8_t { Same, Bool, Real };
 
 struct PointOp {
   const char* name;
   cpu::Op op;
   ResultRule rule;
+  bool floating;  // integers are computed in the default type
   bool masked;  // the first input is a boolean mask that takes no part in promotion
 };
 

@@ -104,11 +104,12 @@ State next() {
 Tensor uniform(const Dims& shape, DType dtype, double low, double high, State at) {
   WOOTZ_CHECK(low <= high, ErrorKind::Value, "uniform: expected low <= high");
   Tensor out = real(shape, dtype, "rand");
-  visit_float(dtype, "rand", [&](auto tag) {
+  visit_stored(dtype, "rand", [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* p = out.data<T>();
-    // Rounding to float32 must not reach `high`: take only as many bits as the type holds.
-    constexpr int keep = sizeof(T) == 4 ? 24 : 53;
+    // Rounding must not reach `high`: take only as many bits as the type holds.
+    constexpr DType t = dtype_of<T>();
+    constexpr int keep = t == DType::Float64 ? 53 : t == DType::Float32 ? 24 : t == DType::Float16 ? 11 : 8;
     pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {
       for (int k = 0; k < n; ++k) {
         double u = static_cast<double>(wide(b, k) >> (64 - keep)) / static_cast<double>(uint64_t(1) << keep);
@@ -123,7 +124,7 @@ Tensor uniform(const Dims& shape, DType dtype, double low, double high, State at
 Tensor normal(const Dims& shape, DType dtype, double mean, double deviation, State at) {
   WOOTZ_CHECK(deviation >= 0, ErrorKind::Value, "normal expects std >= 0.0");
   Tensor out = real(shape, dtype, "randn");
-  visit_float(dtype, "randn", [&](auto tag) {
+  visit_stored(dtype, "randn", [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* p = out.data<T>();
     pairs(out.numel(), at, [&](const Block& b, int64_t i, int n) {

@@ -4,6 +4,7 @@
 #include "forward.h"
 #include "ops.h"
 #include "ops/rules.h"
+#include "ops/widen.h"
 
 namespace wootz {
 

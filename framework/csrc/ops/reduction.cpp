@@ -54,6 +54,7 @@ Layout arrange(const Tensor& self, const std::optional<Dims>& dim, bool keepdim)
 
 // Cuts n into pieces when there are too few results to share out; the pieces' results are reduced again.
 void run(Reduction r, DType dtype, const char* x, char* out, int64_t outer, int64_t n, int64_t inner) {
+  if (r == Reduction::sum && is_complex(dtype)) return run(r, real_type(dtype), x, out, outer, n, 2 * inner);
   cpu::Reduce kernel = cpu::kernels().reduce[static_cast<int>(r)][static_cast<int>(dtype)];
   auto size = static_cast<int64_t>(size_of(dtype));
   int64_t piece = std::max<int64_t>(4, kGrain / inner);  // at least, so that every round shrinks what is left
@@ -95,7 +96,7 @@ DType sum_type(const Tensor& self, std::optional<DType> dtype) {
 Tensor accumulate(Reduction r, const Tensor& self, const std::optional<Dims>& dim, bool keepdim,
                   std::optional<DType> dtype) {
   DType result = sum_type(self, dtype);
-  DType wide = is_float(result) ? result : DType::Int64;
+  DType wide = is_integral(result) ? DType::Int64 : result;
   return as_type(reduce(r, as_type(self, wide), dim, keepdim), result);
 }
 
@@ -103,6 +104,11 @@ void need_values(const char* op, const Tensor& self, const std::optional<Dims>& 
   for (int64_t d : wrap_dims(dim.value_or(Dims{}), self.dim()))
     WOOTZ_CHECK(self.shape()[static_cast<int>(d)] > 0, ErrorKind::Index, op,
           ": cannot reduce over a dimension of size 0, shape ", text(self.shape()));
+}
+
+void need_order(const char* op, const Tensor& self) {
+  WOOTZ_CHECK(!is_complex(self.dtype()), ErrorKind::DType, "\"", op, "\" not implemented for '", name_of(self.dtype()), "': complex ",
+        "numbers have no order");
 }
 
 }  // namespace
@@ -117,8 +123,8 @@ Tensor prod(const Tensor& self, std::optional<int64_t> dim, bool keepdim, std::o
 
 Tensor mean(const Tensor& self, const std::optional<Dims>& dim, bool keepdim, std::optional<DType> dtype) {
   DType type = dtype.value_or(self.dtype());
-  WOOTZ_CHECK(is_float(type), ErrorKind::DType, "mean(): could not infer output dtype. Input dtype must be a floating point ",
-        "dtype. Got: ", name_of(type));
+  WOOTZ_CHECK(is_differentiable(type), ErrorKind::DType, "mean(): could not infer output dtype. Input dtype must be either a ",
+        "floating point or complex dtype. Got: ", name_of(type));
   Tensor total = accumulate(Reduction::sum, self, dim, keepdim, type);
   return div(total, wrapped_scalar(rules::group(self.shape(), dim)), total);
 }
@@ -133,11 +139,13 @@ Tensor var(const Tensor& self, const std::optional<Dims>& dim, double correction
 }
 
 Tensor amax(const Tensor& self, const std::optional<Dims>& dim, bool keepdim) {
+  need_order("amax", self);
   need_values("amax", self, dim);
   return reduce(Reduction::amax, self, dim, keepdim);
 }
 
 Tensor amin(const Tensor& self, const std::optional<Dims>& dim, bool keepdim) {
+  need_order("amin", self);
   need_values("amin", self, dim);
   return reduce(Reduction::amin, self, dim, keepdim);
 }
@@ -154,6 +162,7 @@ namespace {
 
 Tensor arg(const char* op, const cpu::ArgReduce* kernels, const Tensor& self, std::optional<int64_t> dim, bool keepdim) {
   std::optional<Dims> dims = as_dims(dim);
+  need_order(op, self);
   need_values(op, self, dims);
   Layout l = arrange(self, dims, keepdim);
   if (l.inner > 1) {  // rows must be contiguous
@@ -181,7 +190,7 @@ Tensor argmin(const Tensor& self, std::optional<int64_t> dim, bool keepdim) {
 }
 
 Tensor logsumexp(const Tensor& self, const Dims& dim, bool keepdim) {
-  Tensor x = is_float(self.dtype()) ? self : cast(self, default_dtype());
+  Tensor x = is_integral(self.dtype()) ? cast(self, default_dtype()) : self;
   Layout l = arrange(x, dim, keepdim);
   if (l.inner > 1) {
     l.x = clone(raw_view(l.x, {l.outer, l.inner, l.n}, {l.n * l.inner, 1, l.inner}, l.x->offset));

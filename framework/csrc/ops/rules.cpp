@@ -32,18 +32,20 @@ Tensor scaled(const Tensor& grad, double factor) { return factor == 1 ? grad : g
 Tensor blank(const Tensor& grad, const Dims& shape) { return filled(grad, shape, grad.dtype(), 0); }
 
 Tensor pow_self(const Tensor& grad, const Tensor& self, const Tensor& exponent) {
-  if (exponent->wrapped) {  // a Python scalar: in double, whatever the default type is
+  if (exponent->wrapped && !is_complex(exponent.dtype())) {  // a Python scalar: in double, whatever the default type is
     double e = item(exponent);
-    return e == 0 ? zero(grad) : grad * (pow(self, number(e - 1)) * e);
+    return e == 0 ? zero(grad) : grad * conj(pow(self, number(e - 1)) * e);
   }
-  Tensor slope = grad * (exponent * pow(self, exponent - number(1)));
+  Tensor slope = grad * conj(exponent * pow(self, exponent - number(1)));
   return where(eq(exponent, number(0)), number(0), slope);
 }
 
 // 0 to a non-negative power does not change with the power.
 Tensor pow_exponent(const Tensor& grad, const Tensor& self, const Tensor& exponent, const Tensor& result) {
-  Tensor still = logical_and(eq(self, number(0)), ge(exponent, number(0)));
-  return where(still, number(0), grad * result * log(where(still, number(1), self)));
+  Tensor size = is_complex(exponent.dtype()) ? part(exponent, 0) : exponent;
+  Tensor still = logical_and(eq(self, number(0)), ge(size, number(0)));
+  Tensor base = where(still, number(1), is_complex(result.dtype()) ? cast(self, result.dtype()) : self);
+  return where(still, number(0), grad * conj(result * log(base)));
 }
 
 Tensor share(const Tensor& grad, const Tensor& a, const Tensor& b, const Tensor& wins) {
@@ -116,7 +118,7 @@ Tensor prod(const Tensor& grad, const Tensor& self, std::optional<int64_t> dim, 
   Tensor x = dim ? transpose(self, *dim, -1) : reshape(self, {self.numel()});
   int64_t n = x.size(-1);
   Tensor others = where(identity_mask(n), number(1), unsqueeze(x, -2));
-  Tensor slope = ops::prod(others, -1, false, std::nullopt);
+  Tensor slope = conj(ops::prod(others, -1, false, std::nullopt));
   if (!dim) return grad * reshape(slope, self.shape());
   Tensor g = keepdim ? grad : unsqueeze(grad, *dim);
   return g * transpose(slope, *dim, -1);
@@ -183,22 +185,24 @@ TensorList unbind(const Tensor& grad, int64_t dim) {
 }
 
 Tensor matmul_self(const Tensor& grad, const Tensor& self, const Tensor& other) {
-  if (self.dim() == 1 && other.dim() == 1) return grad * other;
-  if (other.dim() == 1) return unsqueeze(grad, -1) * other;
+  Tensor factor = conj(other);
+  if (self.dim() == 1 && other.dim() == 1) return grad * factor;
+  if (other.dim() == 1) return unsqueeze(grad, -1) * factor;
   Tensor g = self.dim() == 1 ? unsqueeze(grad, -2) : grad;
-  Tensor d = matmul(g, transpose(other, -1, -2));
+  Tensor d = matmul(g, transpose(factor, -1, -2));
   return self.dim() == 1 ? select(d, -2, 0) : d;
 }
 
 Tensor matmul_other(const Tensor& grad, const Tensor& self, const Tensor& other) {
-  if (self.dim() == 1 && other.dim() == 1) return grad * self;
-  if (other.dim() == 1) return matmul(reshape(grad, {grad.numel()}), rows(self));
-  if (self.dim() == 1) return unsqueeze(self, -1) * unsqueeze(grad, -2);
-  if (other.dim() == 2 && self.dim() > 2) return outer_sum(self, grad);
-  return matmul(transpose(self, -1, -2), grad);
+  Tensor factor = conj(self);
+  if (self.dim() == 1 && other.dim() == 1) return grad * factor;
+  if (other.dim() == 1) return matmul(reshape(grad, {grad.numel()}), rows(factor));
+  if (self.dim() == 1) return unsqueeze(factor, -1) * unsqueeze(grad, -2);
+  if (other.dim() == 2 && self.dim() > 2) return outer_sum(factor, grad);
+  return matmul(transpose(factor, -1, -2), grad);
 }
 
-Tensor linear_weight(const Tensor& grad, const Tensor& input) { return outer_sum(grad, input); }
+Tensor linear_weight(const Tensor& grad, const Tensor& input) { return outer_sum(grad, conj(input)); }
 
 Tensor softmax_output(const Tensor& grad, const Tensor& grad_output, const Tensor& output, int64_t dim) {
   Dims d{dim};

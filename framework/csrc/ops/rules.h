@@ -15,6 +15,10 @@ inline Tensor operator*(const Tensor& a, const Tensor& b) { return ops::mul(a, b
 inline Tensor operator*(const Tensor& a, double b) { return ops::mul(a, number(b)); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return ops::div(a, b); }
 
+// The complex conjugate, and the number of size 1 in the same direction; a real number's are itself and its sign.
+inline Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? ops::conj_physical(t) : t; }
+inline Tensor direction(const Tensor& t) { return is_complex(t.dtype()) ? ops::complex_sgn(t) : ops::sign(t); }
+
 // The tensor itself when it is contiguous, else a copy that is.
 inline Tensor contiguous(const Tensor& t) { return t.is_contiguous() ? t : ops::clone(t); }
 
@@ -26,6 +30,10 @@ Tensor scaled(const Tensor& grad, double factor);
 // Zeros beside the gradient and of its type, in its or another shape.
 Tensor blank(const Tensor& grad, const Dims& shape);
 inline Tensor zero(const Tensor& grad) { return blank(grad, grad.shape()); }
+// The real (0) or imaginary (1) part of complex numbers.
+Tensor part(const Tensor& grad, int64_t which);
+Tensor complex_sgn(const Tensor& grad, const Tensor& self, const Tensor& result);
+Tensor complex_angle(const Tensor& grad, const Tensor& self);
 Tensor pow_self(const Tensor& grad, const Tensor& self, const Tensor& exponent);
 Tensor pow_exponent(const Tensor& grad, const Tensor& self, const Tensor& exponent, const Tensor& result);
 // grad where `wins`, half of it where both are equal.

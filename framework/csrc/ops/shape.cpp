@@ -96,7 +96,7 @@ Tensor as_strided_backward(const Tensor& grad, const Dims& shape, const Dims& st
   Tensor buffer = zeros({std::max(extent(shape, strides, offset), extent(size, stride, storage_offset))}, grad.dtype());
   Tensor g = contiguous(grad);
   // Element by element: views may overlap themselves.
-  visit_float(grad.dtype(), "as_strided", [&](auto tag) {
+  visit(grad.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* to = buffer.data<T>();
     const T* from = g.template data<T>();
@@ -104,7 +104,7 @@ Tensor as_strided_backward(const Tensor& grad, const Dims& shape, const Dims& st
     for (int64_t i = 0; i < g.numel(); ++i) {
       int64_t p = storage_offset;
       for (int d = 0; d < size.size(); ++d) p += at[d] * stride[d];
-      to[p] += from[i];
+      to[p] = static_cast<T>(to[p] + from[i]);
       for (int d = size.size() - 1; d >= 0 && ++at[d] == size[d]; --d) at[d] = 0;
     }
   });

@@ -10,7 +10,7 @@ import numpy as np
 from wootz import _core
 from wootz._core import Tensor
 from wootz.device import Device
-from wootz.dtypes import to_numpy_dtype
+from wootz.dtypes import bfloat16, to_numpy_dtype
 from wootz.errors import BackendError
 
 __all__ = ["array_interface", "cuda_array_interface", "dlpack", "dlpack_device", "from_dlpack", "order_streams"]
@@ -111,6 +111,8 @@ def array_interface(self: Tensor) -> dict[str, Any]:
     """NumPy's array interface, of tensors on the CPU."""
     if self.device.type != "cpu":
         raise AttributeError(f"a tensor on {self.device} has no __array_interface__; use .cpu() first")
+    if self.dtype is bfloat16:
+        raise AttributeError("bfloat16 has no __array_interface__, which knows only NumPy's own dtypes; use .numpy()")
     interface: dict[str, Any] = np.asarray(self.numpy()).__array_interface__
     return interface
 

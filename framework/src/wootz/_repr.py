@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,50 +13,73 @@ from wootz._core import Tensor
 __all__ = ["format_tensor"]
 
 _PREFIX = "tensor("
+_SHOWN, _EDGE = 1000, 3  # elements before a tensor is cut, and how many stay on each side of each dimension then
 
 
-def _numbers(array: np.ndarray) -> str:
-    return np.array2string(
-        array, separator=", ", prefix=_PREFIX, precision=4, floatmode="maxprec_equal", threshold=1000, edgeitems=3,
-        max_line_width=100, suppress_small=_plain(array),
-    )  # fmt: skip
+def _style(values: np.ndarray) -> tuple[str, str]:
+    """The format of floating point numbers and what follows it, as PyTorch decides: whole numbers with a dot, four
+    digits, or an exponent where some are very large or small."""
+    size = np.abs(values[np.isfinite(values) & (values != 0)])
+    if size.size == 0:
+        return ".0f", "."
+    wide = size.max() / size.min() > 1e3 or size.max() > 1e8 or size.min() < 1e-4
+    if wide:
+        return ".4e", ""
+    return (".0f", ".") if bool(np.all(size == np.ceil(size))) else (".4f", "")
 
 
-def _plain(array: np.ndarray) -> bool:
-    """Whether fixed point suits the numbers: none very large or small, as PyTorch decides."""
-    if array.dtype.kind != "f" or array.size == 0:
-        return False
-    size = np.abs(array[np.isfinite(array)])
-    size = size[size > 0]
-    return bool(size.size == 0 or (size.max() < 1e8 and size.max() / size.min() < 1e3))
+def _formatter(values: np.ndarray) -> Callable[[float], str]:
+    """Prints one number of an array in the style and width that suit all of them."""
+    spec, dot = _style(values)
+
+    def bare(value: float) -> str:
+        return f"{value:{spec}}{dot if np.isfinite(value) else ''}"
+
+    counted = values[np.isfinite(values) & (values != 0)].ravel()
+    width = max(map(len, map(bare, counted)), default=0)
+    return lambda value: bare(value).rjust(width)
 
 
-def _scalar(value: Any) -> str:
-    if not isinstance(value, float) or not np.isfinite(value):
-        return str(value)
-    return f"{value:.4f}" if _plain(np.array(value)) else np.format_float_scientific(value, 4)
+def _complex_formatter(values: np.ndarray) -> Callable[[complex], str]:
+    real, imag = _formatter(values.real), _formatter(values.imag)
+
+    def both(value: complex) -> str:
+        second = imag(value.imag).lstrip()
+        return f"{real(value.real)}{'' if second.startswith('-') else '+'}{second}j"
+
+    return both
 
 
-def _whole(array: np.ndarray) -> bool:
-    """Whether all elements are integers of moderate size in a floating-point type: printed as 1., 2."""
-    if array.dtype.kind != "f" or array.size == 0 or not np.all(np.isfinite(array)):
-        return False
-    return bool(np.all(array == np.round(array)) and np.abs(array).max() < 1e8)
+def _edges(array: np.ndarray) -> np.ndarray:
+    """The elements of an array that are printed."""
+    if array.size <= _SHOWN:
+        return array
+    for axis, n in enumerate(array.shape):
+        if n > 2 * _EDGE:
+            array = np.take(array, [*range(_EDGE), *range(-_EDGE, 0)], axis)
+    return array
 
 
 def _body(array: np.ndarray) -> str:
-    if _whole(array):
-        return np.array2string(
-            array, separator=", ", prefix=_PREFIX, floatmode="unique", threshold=1000, max_line_width=100
-        )
-    return _scalar(array.item()) if array.ndim == 0 else _numbers(array)
+    # Wider than 16 bits, and with room for the quotient of the largest and the smallest number.
+    array = array.astype({"f": np.float64, "c": np.complex128}.get(array.dtype.kind, array.dtype))
+    kind = {"f": "float_kind", "c": "complex_kind"}.get(array.dtype.kind)
+    make = _complex_formatter if array.dtype.kind == "c" else _formatter
+    number: Any = str if kind is None else make(_edges(array))
+    if array.ndim == 0:
+        return str(number(array.item()))
+    return np.array2string(
+        array, separator=", ", prefix=_PREFIX, threshold=_SHOWN, edgeitems=_EDGE, max_line_width=100,
+        formatter=None if kind is None else {kind: number},  # type: ignore[arg-type]  # its keys are strings
+    )  # fmt: skip
 
 
 def format_tensor(self: Tensor) -> str:
     """``tensor([[1., 2.]], grad_fn=<mul backward>)`` and the like; inside vmap, all examples."""
     if level := _core.vmap_level(self):
         return f"vmap(level={level}, examples={format_tensor(_core.vmap_physical(self))})"
-    body = _body(self.detach().numpy(force=True))
+    values = self.detach()
+    body = _body((values.float() if values.dtype is _core.bfloat16 else values).numpy(force=True))
     return f"{_PREFIX}{', '.join([body, *_suffixes(self)])})"
 
 
@@ -65,7 +89,9 @@ def _suffixes(t: Tensor) -> list[str]:
         out.append(f"size={t.shape}")
     if t.device.type != "cpu":
         out.append(f"device='{t.device}'")
-    implied = (_core.get_default_dtype(),) if t.numel() == 0 else (_core.get_default_dtype(), _core.int64, _core.bool)
+    default = _core.get_default_dtype()
+    complex_default = _core.complex128 if default is _core.float64 else _core.complex64
+    implied = (default,) if t.numel() == 0 else (default, complex_default, _core.int64, _core.bool)
     if t.dtype not in implied:
         out.append(f"dtype={t.dtype}")
     if t.grad_fn is not None:

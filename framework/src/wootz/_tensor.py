@@ -15,9 +15,23 @@ from wootz import _core, _interop, _override, ops
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
 from wootz.device import Device
-from wootz.dtypes import float32, float64, int32, int64, uint8
+from wootz.dtypes import (
+    bfloat16,
+    can_cast,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    to_numpy_dtype,
+    uint8,
+)  # fmt: skip
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops import composite, elementwise
+from wootz.ops import complex_numbers, composite, elementwise, queries, shaping
 from wootz.ops.database import ROWS
 
 __all__ = ["Tensor"]
@@ -30,13 +44,18 @@ def _device(self: Tensor) -> Device:
 
 
 def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
-    """An array over the same memory; ``force`` detaches and copies to the CPU first. Raises RuntimeError if it must."""
+    """An array over the same memory; ``force`` detaches and copies to the CPU first. Raises RuntimeError if it must.
+
+    bfloat16 arrays need ml_dtypes: without it, `DTypeError`.
+    """
     if force:
         return _cpu(self.detach()).numpy()
     if self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if self.device.type != "cpu":
         raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
+    if self.dtype is bfloat16:
+        return _numpy(_core.bitcast(self, int16)).view(to_numpy_dtype(bfloat16))
     return np.asarray(memoryview(self))  # type: ignore[arg-type]  # a buffer in C
 
 
@@ -52,7 +71,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 
 def _tolist(self: Tensor) -> Any:
     """The elements as (nested lists of) Python numbers."""
-    return _numpy(self.detach(), force=True).tolist()
+    return _numpy(_to(self.detach(), float32) if self.dtype is bfloat16 else self, force=True).tolist()
 
 
 def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:
@@ -224,11 +243,12 @@ def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     if not self.is_leaf:
         raise RuntimeError("only leaf tensors can be pickled: a computed tensor's history is not kept. Use .detach()")
     state = {} if type(self) is Tensor else dict(getattr(self, "__dict__", {}))
-    return _rebuild, (type(self), self.detach().numpy(force=True), self.requires_grad, state)
+    bits = _core.bitcast(_cpu(self.detach()), int16) if self.dtype is bfloat16 else self
+    return _rebuild, (type(self), _numpy(bits, force=True), self.requires_grad, state, self.dtype)
 
 
-def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: dict[str, Any] | None = None) -> Tensor:
-    t = _core.from_buffer(array if array.flags.writeable else array.copy())
+def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: dict[str, Any], dtype: dtype) -> Tensor:
+    t = _core.bitcast(_core.from_buffer(array if array.flags.writeable else array.copy()), dtype)
     t = (t if kind is Tensor else _core.as_subclass(t, kind)).requires_grad_(requires_grad)
     if state:
         t.__dict__.update(state)
@@ -288,6 +308,16 @@ def _element_size(self: Tensor) -> int:
     return self.itemsize
 
 
+def _part(which: str) -> property:
+    """The real or imaginary part, as a view that can be assigned to."""
+    get = getattr(complex_numbers, which)
+
+    def put(self: Tensor, value: Any) -> None:
+        get(self).copy_(value)
+
+    return property(get, put, doc=get.__doc__)
+
+
 def _is_floating_point(self: Tensor) -> bool:
     """Whether the dtype is a floating-point one."""
     return self.dtype.is_floating_point
@@ -313,10 +343,14 @@ _METHODS: dict[str, Any] = {
     "__wootz_function__": classmethod(_override.wootz_function),
     "__init_subclass__": classmethod(_override.init_subclass),
     "element_size": _element_size,
-    "is_floating_point": _is_floating_point, "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
+    "is_floating_point": _is_floating_point, "is_complex": queries.is_complex, "real": _part("real"),
+    "imag": _part("imag"),
+    "mH": property(shaping.adjoint),
+    "H": property(complex_numbers.matrix_h), "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
         lambda self: self.numel() * self.itemsize), "is_cuda": property(lambda self: self.device.type == "cuda"),
     "float": _caster(float32), "double": _caster(float64), "long": _caster(int64), "int": _caster(int32),
-    "bool": _caster(_core.bool),
+    "bool": _caster(_core.bool), "half": _caster(float16), "bfloat16": _caster(bfloat16), "char": _caster(int8),
+    "short": _caster(int16), "cfloat": _caster(complex64), "cdouble": _caster(complex128),
     "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
 }  # fmt: skip
 
@@ -333,7 +367,7 @@ def _in_place(name: str, function: Callable[..., Tensor]) -> Callable[..., Tenso
         # The op may keep its operand for the derivative, and the operand is about to change.
         operand = self.clone() if self.requires_grad and _core.is_grad_enabled() else self
         result = function(operand, *args, **kwargs)
-        if result.dtype.is_floating_point and not self.dtype.is_floating_point:
+        if not can_cast(result.dtype, self.dtype):
             raise DTypeError(
                 f"result type {result.dtype.name} can't be cast to the desired output type {self.dtype.name}"
             )

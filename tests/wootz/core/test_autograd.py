@@ -344,3 +344,13 @@ def test_the_derivative_of_a_power_keeps_the_exponent_in_double() -> None:
     x = wootz.tensor(np.array([0.3, 2.0, 7.0])).requires_grad_()
     x.pow(1 / 3).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), np.cbrt(x.detach().numpy()) ** -2 / 3, rtol=1e-14)
+
+
+def test_a_view_whose_base_was_written_lies_on_the_way_to_an_input() -> None:
+    """The view's new history is made while the next node is: the engine must still see it as the older one."""
+    x = leaf(1.0, 2.0, 3.0)
+    base = x * 1.0
+    view = base[1:]
+    base.mul_(2.0)
+    (found,) = wootz.autograd.grad((view * view).sum(), x)
+    assert found.tolist() == [0, 16, 24]

@@ -78,6 +78,8 @@ def test_pointwise_ops_do_not_care_how_memory_lies(row: dict[str, Any]) -> None:
     count = row["signature"].count("Tensor") + row["signature"].count("Operand") - 1
     integral = row["pointwise"].startswith("integral")
     arrays = [random.integers(0, 5, (7, 70)) if integral else random.uniform(0.1, 0.9, (7, 70)) for _ in range(count)]
+    if row["pointwise"].startswith("complex"):
+        arrays = [a + 1j * a[::-1] for a in arrays]
     if row["name"] == "where":
         arrays[0] = arrays[0] > 0.5
     op = getattr(_core, row["name"])
@@ -113,18 +115,19 @@ def test_views_share_memory_and_versions(row: dict[str, Any]) -> None:
     view = sample.op()(*args, **kwargs)
     version = args[0]._version
     args[0].fill_(7)
-    assert np.all(view.numpy() == 7)
+    pairs = 7 + 7j if view.dtype.is_complex else 7
+    assert np.all(view[..., 0].numpy() == 7 if row["name"] == "view_as_real" else view.numpy() == pairs)
     assert args[0]._version == version + 1 == view._version
     assert view._base is args[0]
     if row["name"] != "expand":  # its elements share memory among themselves
         view.fill_(8)
-        assert (args[0].numpy() == 8).any()
+        assert (np.isin(args[0].numpy(), (8, 8 + 8j))).any()
 
 
 KERNEL_TYPES = {
     "all": "bool uint8 int8 int16 int32 int64 float32 float64",
     "number": "uint8 int8 int16 int32 int64 float32 float64",
-    "integral": "bool uint8 int8 int16 int32 int64", "float": "float32 float64",
+    "integral": "bool uint8 int8 int16 int32 int64", "float": "float32 float64", "complex": "complex64 complex128",
 }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def test_every_dtype_agrees_with_numpy(row: dict[str, Any], kind: str) -> None:
         pytest.skip("no reference over plain arrays")
     random = np.random.default_rng(4)
     count = row["signature"].count("Tensor") + row["signature"].count("Operand") - 1
-    if kind.startswith("float"):
+    if not kind.startswith(("bool", "int", "uint")):
         arrays = [random.uniform(0.1, 0.9, 37).astype(kind) for _ in range(count)]
     else:
         arrays = [random.integers(*((0, 2) if kind == "bool" else (1, 5)), 37).astype(kind) for _ in range(count)]
@@ -152,11 +155,10 @@ def test_every_dtype_agrees_with_numpy(row: dict[str, Any], kind: str) -> None:
     if row["name"] == "sub" and kind == "bool":
         pytest.skip("NumPy has no boolean subtraction")
     found = getattr(_core, row["name"])(*map(wootz.from_numpy, arrays)).numpy()
-    wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
+    wide = [a.astype({"f": np.float64, "c": np.complex128}.get(a.dtype.kind, a.dtype)) for a in arrays]
     expected = np.asarray(Sample(row, "", 0).reference()(*wide))
-    if kind.startswith("float"):
-        np.testing.assert_allclose(
-            found, expected, rtol=2e-6 if kind == "float32" else 1e-13, atol=1e-7 if kind == "float32" else 1e-14
-        )
+    if not kind.startswith(("bool", "int", "uint")):
+        narrow = kind in ("float32", "complex64")
+        np.testing.assert_allclose(found, expected, rtol=2e-6 if narrow else 1e-13, atol=1e-7 if narrow else 1e-14)
     else:
         np.testing.assert_array_equal(found, expected.astype(found.dtype))

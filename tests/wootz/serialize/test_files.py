@@ -25,6 +25,9 @@ def test_round_trip_of_every_dtype_shape_and_layout(tmp_path):
         "transposed": wootz.from_numpy(rng.normal(size=(3, 4)).astype("f4")).T,
         'a name with spaces, ünïcode and "quotes"': wootz.ones(1),
         "needs grad": wootz.ones(2, requires_grad=True),
+        "f16": wootz.from_numpy(rng.normal(size=(2, 3)).astype("f2")),
+        "bf16": wootz.from_numpy(rng.normal(size=(3, 2))).bfloat16(),
+        "c64": wootz.from_numpy(rng.normal(size=4) + 1j * rng.normal(size=4)).to(wootz.complex64),
     }
     path = tmp_path / "all.safetensors"
     wootz.save(tensors, path)
@@ -32,9 +35,29 @@ def test_round_trip_of_every_dtype_shape_and_layout(tmp_path):
     assert set(back) == set(tensors)
     for name, tensor in tensors.items():
         assert back[name].dtype == tensor.dtype and tuple(back[name].shape) == tuple(tensor.shape)
-        np.testing.assert_array_equal(back[name].numpy(), tensor.detach().numpy())
+        assert back[name].tolist() == tensor.tolist()
         assert not back[name].requires_grad
-    assert all((v == tensors[k].detach().numpy()).all() for k, v in safetensors.numpy.load_file(path).items())
+    with safetensors.safe_open(path, "numpy") as file:
+        for name in set(tensors) - {"bf16"}:
+            np.testing.assert_array_equal(file.get_tensor(name), tensors[name].detach().numpy())
+        assert file.get_slice("bf16").get_dtype() == "BF16"
+
+
+def test_bfloat16_files_are_exchanged_with_pytorch(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is the other reader and writer")
+    theirs = pytest.importorskip("safetensors.torch")
+    values = [[0.5, -3.25], [1e30, 2**-130]]
+    wootz.save({"x": wootz.tensor(values, dtype=wootz.bfloat16)}, tmp_path / "ours")
+    assert torch.equal(theirs.load_file(tmp_path / "ours")["x"], torch.tensor(values, dtype=torch.bfloat16))
+    theirs.save_file({"x": torch.tensor(values, dtype=torch.bfloat16)}, tmp_path / "theirs")
+    loaded = wootz.load(tmp_path / "theirs")["x"]
+    assert loaded.dtype is wootz.bfloat16 and loaded.tolist() == torch.tensor(values, dtype=torch.bfloat16).tolist()
+
+
+def test_complex128_is_refused_because_the_format_has_none(tmp_path):
+    with pytest.raises(CheckpointError, match="complex128"):
+        wootz.save({"x": wootz.ones(1, dtype=wootz.complex128)}, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_by_another_program_loads_and_can_be_written_to(tmp_path):
@@ -63,10 +86,10 @@ def test_an_interrupted_save_leaves_the_old_file_and_no_other(tmp_path, monkeypa
     path = tmp_path / "model"
     wootz.save({"x": wootz.zeros(2)}, path)
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    for step in ("wootz.serialize.files.safetensors.numpy.save_file", "wootz.serialize.files._sync"):
+    for step in ("wootz.serialize.files.safetensors.serialize_file", "wootz.serialize.files._sync"):
         with monkeypatch.context() as patch:
             patch.setattr(step, fail)
             with pytest.raises(OSError, match="No space"):
@@ -93,3 +116,12 @@ def test_the_file_gets_the_modes_of_a_new_file(tmp_path):
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         wootz.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "complex64", "complex128"])
+def test_pytorchs_own_files_of_new_dtypes(tmp_path, kind):
+    torch = pytest.importorskip("torch", reason="PyTorch is the writer")
+    theirs = torch.tensor([[0.5, -3.25], [7.0, 2.0]], dtype=getattr(torch, kind))
+    torch.save({"x": theirs.T}, tmp_path / "x.pt")
+    loaded = wootz.serialize.load_pt(tmp_path / "x.pt")["x"]
+    assert loaded.dtype is getattr(wootz, kind) and loaded.tolist() == theirs.T.tolist()

@@ -23,7 +23,7 @@ class GradcheckError(RuntimeError):
 def _outputs(fn: Outputs, inputs: Sequence[Any]) -> list[Tensor]:
     result = fn(*inputs)
     found = [result] if isinstance(result, Tensor) else list(result)
-    return [t for t in found if t.dtype.is_floating_point]
+    return [t for t in found if t.dtype.is_floating_point or t.dtype.is_complex]
 
 
 def _differentiable(inputs: Sequence[Any]) -> list[int]:
@@ -31,45 +31,66 @@ def _differentiable(inputs: Sequence[Any]) -> list[int]:
     if not where:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have "
                          "requires_grad=True.")  # fmt: skip
-    if any(inputs[i].dtype != _core.float64 for i in where):
-        raise ValueError("gradcheck needs float64 inputs: finite differences of anything narrower say little")
+    if any(inputs[i].dtype not in (_core.float64, _core.complex128) for i in where):
+        raise ValueError(
+            "gradcheck needs float64 or complex128 inputs: finite differences of anything narrower say little"
+        )
     return where
 
 
 def _numerical(fn: Outputs, inputs: Sequence[Any], i: int, probes: list[np.ndarray], eps: float) -> np.ndarray:
-    """d<probes, outputs> / d inputs[i] by central differences, element by element."""
+    """The slope of Re <probes, outputs> by central differences, element by element.
+
+    Of a complex input it is the slope by the real part plus i times that by the imaginary part: Wirtinger's derivative
+    by the conjugate, doubled, which is what gradients of complex tensors are.
+    """
     base = inputs[i].detach().numpy().copy()
-    slope = np.zeros(base.shape)
+    slope: np.ndarray = np.zeros_like(base)
     for at in np.ndindex(*base.shape):
-        values = []
-        for step in (eps, -eps):
-            moved = base.copy()
-            moved[at] += step
-            shifted = list(inputs)
-            shifted[i] = _core.from_buffer(moved)
-            before = _core.set_grad_enabled(False)
-            try:
-                values.append([o.detach().numpy().copy() for o in _outputs(fn, shifted)])
-            finally:
-                _core.set_grad_enabled(before)
-        slope[at] = sum(float(np.sum(p * (a - b))) for p, a, b in zip(probes, *values, strict=True)) / (2 * eps)
+        for direction in (1, 1j) if base.dtype.kind == "c" else (1,):
+            ahead, behind = (_evaluated(fn, inputs, i, base, at, step * direction) for step in (eps, -eps))
+            rise = sum(float(np.sum(np.conj(p) * (a - b)).real) for p, a, b in zip(probes, ahead, behind, strict=True))
+            slope[at] += direction * rise / (2 * eps)
     return slope
+
+
+def _evaluated(
+    fn: Outputs, inputs: Sequence[Any], i: int, base: np.ndarray, at: tuple[int, ...], step: complex
+) -> list[np.ndarray]:
+    """The outputs with one element of ``inputs[i]`` moved by a step."""
+    moved = base.copy()
+    moved[at] += step
+    shifted = list(inputs)
+    shifted[i] = _core.from_buffer(moved)
+    before = _core.set_grad_enabled(False)
+    try:
+        return [o.detach().numpy().copy() for o in _outputs(fn, shifted)]
+    finally:
+        _core.set_grad_enabled(before)
+
+
+def _random_like(o: Tensor, random: np.random.Generator) -> np.ndarray:
+    values = random.standard_normal(o.shape)
+    if o.dtype.is_complex:
+        values = values + 1j * random.standard_normal(o.shape)
+    return np.array(values)
 
 
 def gradcheck(
     fn: Outputs, inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
     seed: int = 0, raise_exception: bool = True,
 ) -> bool:  # fmt: skip
-    """Whether the gradients of ``fn`` agree with central differences for every float64 input that requires grad.
+    """Whether the gradients of ``fn`` agree with central differences, for every input that requires grad.
 
-    Outputs are weighted with random numbers, so that one sweep checks the whole vector-Jacobian product. Raises
-    `GradcheckError` with both gradients, unless ``raise_exception`` is false; ValueError if nothing can be checked.
+    Inputs are float64 or complex128. Outputs are weighted with random numbers, so that one sweep checks the whole
+    vector-Jacobian product. Raises `GradcheckError` with both gradients, unless ``raise_exception`` is false;
+    ValueError if nothing can be checked.
     """
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     where = _differentiable(given)
     outputs = _outputs(fn, given)
     random = np.random.default_rng(seed)
-    probes = [random.standard_normal(o.shape) for o in outputs]
+    probes = [_random_like(o, random) for o in outputs]
     live = [(o, p) for o, p in zip(outputs, probes, strict=True) if o.requires_grad]
     if not live:
         raise ValueError("no output of the function requires grad")
@@ -97,7 +118,7 @@ def gradgradcheck(
     where = _differentiable(given)
     random = np.random.default_rng(seed + 1)
     weights = [
-        _core.from_buffer(np.array(random.standard_normal(o.shape))).requires_grad_()
+        _core.from_buffer(np.array(_random_like(o, random))).requires_grad_()
         for o in _outputs(fn, given)
         if o.requires_grad
     ]

@@ -363,6 +363,14 @@ class Module:
         """All parameters and buffers to a dtype, integer ones too."""
         return self._convert(lambda tensor: tensor.to(dst_type))
 
+    def half(self: M) -> M:
+        """Floating-point parameters and buffers to float16."""
+        return self.to(wootz.float16)
+
+    def bfloat16(self: M) -> M:
+        """Floating-point parameters and buffers to bfloat16."""
+        return self.to(wootz.bfloat16)
+
     def cpu(self: M) -> M:
         """Parameters and buffers to the CPU."""
         return self.to("cpu")

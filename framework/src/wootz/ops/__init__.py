@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wootz import _core
 from wootz._core import *
 from wootz.ops import (
+    complex_numbers,
     composite,
     contraction,
     creation,
@@ -25,6 +26,7 @@ from wootz.ops import (
     statistics,
     windows,
 )
+from wootz.ops.complex_numbers import *
 from wootz.ops.composite import *
 from wootz.ops.contraction import *
 from wootz.ops.creation import *
@@ -43,6 +45,7 @@ from wootz.ops.statistics import *
 from wootz.ops.windows import *
 
 FAMILIES = (
+    complex_numbers,
     composite,
     contraction,
     creation,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from wootz import _core
-from wootz._core import Node, Tensor, is_grad_enabled
+from wootz._core import Node, Tensor, dtype, is_grad_enabled
 from wootz._override import ask_classes
 from wootz.backend.arrays import arrays_of
 from wootz.errors import DeviceError, DTypeError, GradientError
@@ -24,6 +24,7 @@ from wootz.errors import DeviceError, DTypeError, GradientError
 __all__: list[str] = []
 
 Rule = Callable[..., Tensor | None]
+_HALVES = {_core.float16, _core.bfloat16}
 
 
 class ArrayOp:
@@ -56,10 +57,12 @@ class ArrayOp:
         self, args: Sequence[Any], parameters: dict[str, Any], places: Sequence[int]
     ) -> tuple[tuple[Tensor, ...], bool]:
         arrays = arrays_of(self.name, self._device(args, places))
-        given = [arrays.to_array(a) if isinstance(a, Tensor) else a for a in args]
+        given = [arrays.to_array(_widened(a)) if isinstance(a, Tensor) else a for a in args]
         found = self._forward(arrays.xp, *given, **parameters)
         several = isinstance(found, tuple)
-        return tuple(arrays.to_tensor(a) for a in (found if several else (found,))), several
+        outputs = (arrays.to_tensor(a) for a in (found if several else (found,)))
+        floats = {args[i].dtype for i in places if args[i].dtype.is_floating_point}
+        return tuple(_narrowed(t, floats) for t in outputs), several
 
     def _each_example(self, args: Sequence[Any], parameters: dict[str, Any]) -> tuple[tuple[Tensor, ...], bool]:
         """Inside vmap: the function once an example of the innermost level, without history of their own."""
@@ -118,6 +121,16 @@ class ArrayOp:
                     f"{self.name} saved a tensor of shape {args[i].shape} at version {version}, and it is now at "
                     f"{args[i]._version}"
                 )
+
+
+def _widened(t: Tensor) -> Tensor:
+    """16-bit floats in float32: array modules have no bfloat16, and sum float16 in float16."""
+    return _core.cast(t.detach(), _core.float32) if t.dtype in _HALVES else t
+
+
+def _narrowed(t: Tensor, floats: set[dtype]) -> Tensor:
+    """A result of 16-bit floats alone is of their type again."""
+    return _core.cast(t, *floats) if t.dtype is _core.float32 and len(floats) == 1 and floats <= _HALVES else t
 
 
 def array_op(*rules: Rule | None) -> Callable[[Callable[..., Any]], ArrayOp]:

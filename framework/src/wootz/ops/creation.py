@@ -11,7 +11,8 @@ import numpy as np
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.device import Device
-from wootz.dtypes import from_numpy_dtype, to_numpy_dtype
+from wootz.dtypes import bfloat16, complex64, complex128, float64, from_numpy_dtype, to_numpy_dtype
+from wootz.errors import DTypeError
 
 __all__ = [
     "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones",
@@ -115,7 +116,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` evenly spaced numbers from start to end, both included."""
     kind = dtype or _core.get_default_dtype()
-    return place(from_numpy(np.linspace(start, end, steps).astype(kind.name)), device, requires_grad)
+    return place(_core.cast(from_numpy(np.linspace(start, end, steps)), kind), device, requires_grad)
 
 
 def eye(
@@ -134,31 +135,42 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     if not array.flags.writeable:
         raise ValueError("the array is read-only, and a tensor could write to it; copy it first")
+    if array.dtype.name == "bfloat16":
+        return _core.bitcast(_core.from_buffer(array.view(np.int16)), bfloat16)
     return _core.from_buffer(array)
 
 
 def _array(data: Any, kind: dtype | None) -> np.ndarray:
-    """Data as a fresh array of a supported dtype; Python floats become the default dtype."""
+    """Data as a fresh array of the dtype, or of the narrowest one that NumPy has and that is cast to it."""
     if isinstance(data, (list, tuple)):
         data = _numbers(data)
     array = np.array(data)
-    if array.dtype == object or array.dtype.kind not in "bifu":
+    if array.dtype.name != "bfloat16" and (array.dtype == object or array.dtype.kind not in "bifuc"):
         raise TypeError(f"cannot make a tensor of {type(data).__name__} (NumPy calls it {array.dtype})")
     if kind is not None:
-        return array.astype(to_numpy_dtype(kind))
-    if not isinstance(data, (np.ndarray, np.generic)):
-        if array.dtype.kind == "f" or array.size == 0:
-            return array.astype(_core.get_default_dtype().name)
-        if array.dtype.kind in "iu":
-            return array.astype(np.int64)
+        if array.dtype.kind == "c" and not kind.is_complex:
+            raise DTypeError(f"complex numbers cannot be converted to {kind}: they would lose their imaginary parts")
+        return array.astype(np.float32 if kind is bfloat16 else to_numpy_dtype(kind))
     from_numpy_dtype(array.dtype)
     return array
+
+
+def _implied(data: Any, array: np.ndarray) -> dtype:
+    """The dtype of data that names none: Python numbers become the default dtype of their kind."""
+    default = _core.get_default_dtype()
+    if isinstance(data, (np.ndarray, np.generic)):
+        return from_numpy_dtype(array.dtype)
+    if array.dtype.kind == "c":
+        return complex128 if default is float64 else complex64
+    if array.dtype.kind == "f" or array.size == 0 or array.dtype.name == "bfloat16":
+        return default
+    return _core.int64 if array.dtype.kind in "iu" else _core.bool
 
 
 def _numbers(data: Any) -> Any:
     """Nested sequences with the tensors in them replaced by arrays."""
     if isinstance(data, Tensor):
-        return data.detach().numpy()
+        return (data.float() if data.dtype is bfloat16 else data).detach().numpy()
     return [_numbers(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 
@@ -166,13 +178,15 @@ def tensor(
     data: Any, *, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A new leaf with a copy of ``data``: numbers, nested sequences, arrays or a tensor."""
-    if isinstance(data, (float, builtins.int)):
+    if isinstance(data, (float, builtins.int, complex)):
         made = _core.scalar(data, dtype)
     elif isinstance(data, Tensor):
         made = data.detach().clone() if dtype is None else _core.cast(data.detach(), dtype)
     else:
         array = _array(data, dtype)
-        made = _core.from_buffer(np.ascontiguousarray(array)).view(array.shape).detach()
+        made = from_numpy(np.ascontiguousarray(array)).view(array.shape).detach()
+        kind = dtype or _implied(data, array)
+        made = made if made.dtype is kind else _core.cast(made, kind)
     return place(made, device, requires_grad)
 
 
@@ -181,10 +195,10 @@ def as_tensor(data: Any, *, dtype: dtype | None = None, device: Device | str | N
     if (
         isinstance(data, np.ndarray)
         and data.flags.writeable
-        and data.dtype.kind in "bifu"
+        and (data.dtype.kind in "bifuc" or data.dtype.name == "bfloat16")
         and min(data.strides, default=0) >= 0
     ):
-        data = _core.from_buffer(data)
+        data = from_numpy(data)
     if isinstance(data, Tensor):
         return data.to(device=device, dtype=dtype)
     return tensor(data, dtype=dtype, device=device)

@@ -104,8 +104,8 @@ def positive(self: Tensor) -> Tensor:
 
 @op("N(2, 3)", "I(3, 3)", reference="np.sign", inplace=True)
 def sgn(self: Tensor) -> Tensor:
-    """The sign: -1, 0 or 1."""
-    return _core.sign(self)
+    """The sign: -1, 0 or 1; of complex numbers the one of size 1 in the same direction."""
+    return _core.complex_sgn(self) if self.dtype.is_complex else _core.sign(self)
 
 
 @array_op()

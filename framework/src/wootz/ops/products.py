@@ -11,6 +11,7 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import ShapeError
 from wootz.ops.array_op import wrapped
+from wootz.ops.complex_numbers import conj
 from wootz.ops.composite import bmm, broadcast_tensors, mv, outer
 from wootz.ops.database import op
 
@@ -58,10 +59,10 @@ def ger(self: Tensor, vec2: Tensor) -> Tensor:
 
 @op("N(3), N(3)", "N(0), N(0)", reference="np.dot")
 def vdot(self: Tensor, other: Tensor) -> Tensor:
-    """The inner product of two vectors, of real numbers."""
+    """The inner product of two vectors, the first one conjugated."""
     if self.dim() != 1 or self.shape != other.shape:
         raise ShapeError(f"vdot: expected two vectors of one size, found {self.shape} and {other.shape}")
-    return _core.matmul(self, other)
+    return _core.matmul(conj(self), other)
 
 
 @op("N(2, 3), N(4, 3)", "N(3), N(3)", "N(), N(2)", "N(2, 2, 3), N(3)", reference="np.inner")

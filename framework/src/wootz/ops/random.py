@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.device import Device
+from wootz.dtypes import real_dtype
 from wootz.ops.creation import place, shape_of
 
 __all__ = [
@@ -79,12 +81,23 @@ def _stream(generator: Generator | None) -> tuple[int, ...]:
     return () if generator is None else generator.next()
 
 
+def _parts(
+    draw: Callable[..., Tensor], size: Any, kind: dtype | None, limits: tuple[float, float], generator: Generator | None
+) -> Tensor:
+    """Random numbers of a kind; complex ones are pairs of real ones."""
+    kind = kind or _core.get_default_dtype()
+    if not kind.is_complex:
+        return draw(size, kind, *limits, *_stream(generator))
+    shape = (size,) if isinstance(size, builtins.int) else tuple(size)
+    return _core.view_as_complex(draw((*shape, 2), real_dtype(kind), *limits, *_stream(generator))).detach()
+
+
 def rand(
     *size: Any, generator: Generator | None = None, dtype: dtype | None = None, device: Device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor:  # fmt: skip
-    """Uniform in [0, 1)."""
-    made = _core.uniform(shape_of(size), dtype or _core.get_default_dtype(), 0.0, 1.0, *_stream(generator))
+    """Uniform in [0, 1); both parts of complex numbers."""
+    made = _parts(_core.uniform, shape_of(size), dtype, (0.0, 1.0), generator)
     return place(made, device, requires_grad)
 
 
@@ -92,8 +105,9 @@ def randn(
     *size: Any, generator: Generator | None = None, dtype: dtype | None = None, device: Device | str | None = None,
     requires_grad: builtins.bool = False,
 ) -> Tensor:  # fmt: skip
-    """Normal with mean 0 and standard deviation 1."""
-    made = _core.normal(shape_of(size), dtype or _core.get_default_dtype(), 0.0, 1.0, *_stream(generator))
+    """Normal with mean 0 and standard deviation 1: of complex numbers, each part has variance 1/2."""
+    deviation = math.sqrt(0.5) if dtype is not None and dtype.is_complex else 1.0
+    made = _parts(_core.normal, shape_of(size), dtype, (0.0, deviation), generator)
     return place(made, device, requires_grad)
 
 

@@ -12,6 +12,7 @@ from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.errors import ShapeError
 from wootz.ops.array_op import need_integers, wrapped, zeros
+from wootz.ops.complex_numbers import conj
 from wootz.ops.composite import atleast_1d, broadcast_tensors, movedim, repeat, split
 from wootz.ops.database import op
 from wootz.ops.sorting import searchsorted
@@ -257,12 +258,10 @@ def moveaxis(self: Tensor, source: Dims, destination: Dims) -> Tensor:
 
 @op("N(2, 3)", "T(2, 3)")
 def adjoint(self: Tensor) -> Tensor:
-    """Real matrices transposed."""
+    """Matrices transposed, complex ones conjugated."""
     if self.dim() == 1:
         raise ShapeError("adjoint: expected a matrix or a batch of matrices, found a vector")
-    if self.dim() == 0:
-        return self
-    return self.transpose(-2, -1)
+    return conj(self.transpose(-2, -1) if self.dim() else self)
 
 
 def _splits(op: str, self: Tensor, sections: int | Sequence[int], dim: int) -> tuple[Tensor, ...]:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 import wootz
+from wootz import _core
 from wootz._tensor import Tensor
+from wootz.dtypes import memory_dtype
 from wootz.errors import CheckpointError
 from wootz.serialize.opcodes import Marker, read_pickle
 
@@ -148,7 +150,7 @@ class _Storage:
     def whole(self) -> Tensor:
         if self.dtype == wootz.bool:  # any byte but 0 is True; a bool holds 0 or 1
             return wootz.from_numpy(np.frombuffer(self.data, np.uint8) != 0)
-        return wootz.from_numpy(np.frombuffer(self.data, self.dtype.name))
+        return _core.bitcast(wootz.from_numpy(np.frombuffer(self.data, memory_dtype(self.dtype))), self.dtype)
 
 
 def _parameter(data: Any, requires_grad: Any = True, hooks: Any = None) -> Tensor:

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from wootz import _core
 from wootz._tensor import Tensor
 
 __all__ = ["assert_close"]
 
 # (rtol, atol) by dtype: PyTorch's.
-_TOLERANCES = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5), "float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5)}
+_TOLERANCES = {
+    "float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5), "float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5),
+    "complex64": (1.3e-6, 1e-5), "complex128": (1e-7, 1e-7),
+}  # fmt: skip
 
 
 def assert_close(
@@ -53,7 +57,15 @@ def _check(condition: bool, message: str) -> None:
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    value = value.detach().cpu()
+    array: np.ndarray[Any, Any] = (value.float() if value.dtype is _core.bfloat16 else value).numpy()
+    return array
+
+
+def _kind(value: Any) -> str:
+    return value.dtype.name if isinstance(value, Tensor) else np.asarray(value).dtype.name
 
 
 def _compare(actual: Any, expected: Any, where: str, options: tuple[Any, ...], msg: str) -> None:
@@ -61,11 +73,11 @@ def _compare(actual: Any, expected: Any, where: str, options: tuple[Any, ...], m
     x, y = _array(actual), _array(expected)
     _check(x.shape == y.shape, f"{msg}shapes differ{where}: {x.shape} and {y.shape}")
     if check_dtype and isinstance(actual, Tensor) and isinstance(expected, Tensor):
-        _check(x.dtype == y.dtype, f"{msg}dtypes differ{where}: {x.dtype} and {y.dtype}")
+        _check(actual.dtype is expected.dtype, f"{msg}dtypes differ{where}: {actual.dtype} and {expected.dtype}")
     if (rtol is None) != (atol is None):
         raise ValueError("give both rtol and atol, or neither")
     if rtol is None:
-        known = [_TOLERANCES.get(a.dtype.name, (0.0, 0.0)) for a in (x, y)]
+        known = [_TOLERANCES.get(_kind(v), (0.0, 0.0)) for v in (actual, expected)]
         rtol, atol = max(k[0] for k in known), max(k[1] for k in known)
     a, b = (v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for v in (x, y))
     good = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)

@@ -22,18 +22,20 @@ def make_tensor(
     noncontiguous: bool = False,
     seed: int | None = None,
 ) -> Tensor:
-    """A tensor of random values in [low, high): by default [-9, 9] for numbers, 0 and 1 for bools.
+    """A tensor of random values in [low, high): by default [-9, 9) for numbers, 0 and 1 for bools.
 
     ``noncontiguous`` takes every second element of a larger one; ``seed`` makes it the same every time.
     """
     size: tuple[int, ...] = tuple(n for part in shape for n in ((part,) if isinstance(part, int) else part))
     kind = dtype or wootz.get_default_dtype()
-    array_type = wootz.zeros((), dtype=kind).numpy().dtype
     rng = np.random.default_rng(seed)
-    least = low if low is not None else 0 if array_type.kind in "bu" else -9
-    most = high if high is not None else 2 if array_type.kind == "b" else 10 if array_type.kind in "iu" else 9
+    fractional = kind.is_floating_point or kind.is_complex
+    least = low if low is not None else -9 if kind.is_signed else 0
+    most = high if high is not None else 2 if kind is wootz.bool else 9 if fractional else 10
     full = (*size[:-1], size[-1] * 2) if noncontiguous and size else size
-    values = rng.uniform(least, most, full) if array_type.kind == "f" else rng.integers(int(least), int(most), full)
-    out = wootz.from_numpy(np.asarray(values).astype(array_type))
+    values = rng.uniform(least, most, full) if fractional else rng.integers(int(least), int(most), full)
+    if kind.is_complex:
+        values = values + 1j * rng.uniform(least, most, full)
+    out = wootz.tensor(np.asarray(values), dtype=kind)
     out = out[..., ::2] if noncontiguous and size else out
     return out.requires_grad_(requires_grad)

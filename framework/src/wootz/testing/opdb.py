@@ -8,7 +8,7 @@
 A sample is a text: `N(2, 3)` draws normal numbers (away from 0), `P` positive ones, `U` ones in (-0.9, 0.9), `C`
 numbers that no gradient flows to, `I(high, 2)` integers below high, `B` bools, `T(3, 4)` a transposed matrix, `S(3, 4)`
 one of every second column, `Z` numbers with zeros among them, `D` numbers of which some are equal, `M(2, 3, 3)`
-well-conditioned matrices, and `H` symmetric positive definite ones. `N()` is 0-d.
+well-conditioned matrices, `H` symmetric positive definite ones, and `X` complex numbers. `N()` is 0-d.
 """
 
 from __future__ import annotations
@@ -62,10 +62,14 @@ class _Draw:
         x = self._random.uniform(-1, 1, shape)
         return self._tensor(x @ x.swapaxes(-1, -2) + np.eye(shape[-1]))
 
+    def X(self, *shape: int) -> Tensor:
+        parts = self._random.standard_normal(shape) + 1j * self._random.standard_normal(shape)
+        return wootz.from_numpy(np.asarray(parts)).requires_grad_(self._grad)
+
     def names(self) -> dict[str, Any]:
         r = self._random
         return {
-            **{name: getattr(self, name) for name in "NTSZMH"},
+            **{name: getattr(self, name) for name in "NTSZMHX"},
             "P": lambda *s: self._tensor(r.uniform(0.5, 2.0, s)),
             "U": lambda *s: self._tensor(r.uniform(-0.9, 0.9, s)),
             "C": lambda *s: wootz.from_numpy(np.asarray(r.standard_normal(s))),

@@ -118,4 +118,6 @@ def _weighted_rows(
 def _finish(losses: Tensor, count: Tensor, reduction: str, target: Tensor) -> Tensor:
     if reduction == "none":
         return losses.reshape(target.shape)
-    return losses.sum() / count if reduction == "mean" else losses.sum()
+    # The sum of many 16-bit losses may be beyond their type, and their mean not.
+    total = losses.sum(dtype=wootz.float32 if losses.itemsize == 2 else None)
+    return (total / count if reduction == "mean" else total).to(losses.dtype)
