@@ -144,3 +144,12 @@ def test_a_dataset_may_give_whole_batches():
             return [index * 10 for index in indices]
 
     assert [b.tolist() for b in DataLoader(Whole(), 2)] == [[0, 10], [20, 30], [40]]
+
+
+def test_everything_is_where_pytorch_has_it_too():
+    from wootz import data
+    from wootz.utils import data as there
+
+    assert {name: getattr(there, name) for name in there.__all__} == {
+        name: getattr(data, name) for name in data.__all__
+    }

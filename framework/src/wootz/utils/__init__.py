@@ -1,5 +1,5 @@
-"""Tools around training: recomputing activations."""
+"""Tools around training: recomputing activations, and loading data where PyTorch has it."""
 
-from wootz.utils import checkpoint
+from wootz.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
