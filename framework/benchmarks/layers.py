@@ -1,13 +1,14 @@
 """Times convolution, pooling, normalisation and attention beside PyTorch: `python benchmarks/layers.py [FILTER]`.
 
-Forward alone, and forward with backward, on one thread and on all; both libraries run in this process in turns, and
-each figure is the best of several rounds. A ratio says how many times as long PyTorch takes. Without PyTorch the times
-alone are printed.
+Forward alone, and forward with backward, on one thread (processor time, so that a busy machine tells the same) and on
+all (the wall's); both libraries run in this process in turns, and each figure is the best of several rounds. A ratio
+says how many times as long PyTorch takes. Without PyTorch the times alone are printed.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +70,10 @@ CASES = [
 ]  # fmt: skip
 
 
-def _line(case: Case, t: Any) -> Iterator[str]:
-    ours = [best(action) for action in case.actions(wootz, functional)]
-    theirs = [best(action) for action in case.actions(t, t.nn.functional)] if t else [None, None]
+def _line(case: Case, t: Any, threads: int) -> Iterator[str]:
+    clock = time.process_time if threads == 1 else time.perf_counter
+    ours = [best(action, clock=clock) for action in case.actions(wootz, functional)]
+    theirs = [best(action, clock=clock) for action in case.actions(t, t.nn.functional)] if t else [None, None]
     for own, other in zip(ours, theirs, strict=True):
         yield f"{own * 1e3:12.2f}" + (f"{other / own:9.2f}x" if other else f"{'-':>10}")
 
@@ -87,7 +89,7 @@ def main() -> None:
         print(f"\n{f'{threads} thread(s)':46}{'forward ms':>12}{'PyTorch':>10}{'+ backward':>12}{'PyTorch':>10}")
         for case in CASES:
             if wanted in case.name:
-                print(f"{case.name:46}" + "".join(_line(case, t)), flush=True)
+                print(f"{case.name:46}" + "".join(_line(case, t, threads)), flush=True)
 
 
 if __name__ == "__main__":
