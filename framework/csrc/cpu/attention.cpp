@@ -40,10 +40,13 @@ template <class T> void pack_queries(const Matrix<T>& m, int64_t first, int64_t 
   for (int64_t i = 0; by != T(1) && i < width * Blocks<T>::nr; ++i) to[i] *= by;
 }
 
-// c[rows, nr] (+)= a b over whole panels; c has room for rows rounded up.
-template <class T> void product(int64_t rows, int64_t k, const T* a, const T* b, T* c, bool accumulate) {
+// c[rows, nr] (+)= a b over the first k of the `depth` steps that a's panels have; c has room for rows rounded up.
+template <class T> void product(int64_t rows, int64_t k, const T* a, int64_t depth, const T* b, T* c, bool accumulate) {
   constexpr int mr = Blocks<T>::mr, nr = Blocks<T>::nr;
-  for (int64_t i = 0; i < rows; i += mr) micro<T>(k, a + i * k, b, c + i * nr, nr, accumulate, nullptr);
+  int64_t i = 0;
+  for (; rows - i > mr * 2 / 3; i += mr) micro<T>(k, a + i * depth, b, c + i * nr, nr, accumulate, nullptr);
+  if (rows - i > mr / 3) micro<T, 1, mr, mr * 2 / 3>(k, a + i * depth, b, c + i * nr, nr, accumulate, nullptr);
+  else if (rows > i) micro<T, 1, mr, mr / 3>(k, a + i * depth, b, c + i * nr, nr, accumulate, nullptr);
 }
 
 // The mask of keys [j, j + n) for one panel of queries, added to their products.
@@ -106,11 +109,10 @@ void forward_panel(const Attention& t, int64_t b, int64_t h, int64_t q, const T*
   pack_queries(Matrix<T>(t.q, b, h), q, queries, t.width, static_cast<T>(t.scale), room.q.p);
   for (int64_t j = 0; j < limit; j += Blocks<T>::keys) {
     int64_t n = std::min(Blocks<T>::keys, limit - j), whole = std::min(Blocks<T>::keys, t.keys - j);
-    product(n, t.width, kp + j * t.width, room.q.p, room.s.p, false);
+    product(n, t.width, kp + j * t.width, t.width, room.q.p, room.s.p, false);
     mask_block(t, b, h, q, queries, j, n, room.s.p);
     soften(room.s.p, n, maxima, sums, room.out.p, t.value_width, j == 0);
-    for (int64_t i = 0; i < values; i += Blocks<T>::mr)
-      micro<T>(n, vp + j * values + i * whole, room.s.p, room.out.p + i * nr, nr, j > 0, nullptr);
+    product(t.value_width, n, vp + j * values, whole, room.s.p, room.out.p, j > 0);
   }
   int64_t row = (b * t.heads + h) * t.queries + q;
   for (int64_t lane = 0; lane < queries; ++lane) {
@@ -194,12 +196,11 @@ template <class T> void backward_panel(const Attention& t, int64_t b, int64_t h,
   for (int64_t i = 0; i < round_up(t.width, nr) * queries; ++i) room.q_rows.p[i] *= scale;
   for (int64_t j = 0; j < limit; j += Blocks<T>::keys) {
     int64_t n = std::min(Blocks<T>::keys, limit - j), whole = std::min(Blocks<T>::keys, t.keys - j);
-    product(n, t.width, room.kp.p + j * t.width, room.q.p, room.p.p, false);
-    product(n, t.value_width, room.vp.p + j * t.value_width, room.g.p, room.d.p, false);
+    product(n, t.width, room.kp.p + j * t.width, t.width, room.q.p, room.p.p, false);
+    product(n, t.value_width, room.vp.p + j * t.value_width, t.value_width, room.g.p, room.d.p, false);
     mask_block(t, b, h, q, queries, j, n, room.p.p);
     slopes(room.p.p, room.d.p, n, lse, delta);
-    for (int64_t i = 0; i < widths; i += Blocks<T>::mr)
-      micro<T>(n, room.kt.p + j * widths + i * whole, room.d.p, room.dq.p + i * nr, nr, j > 0, nullptr);
+    product(t.width, n, room.kt.p + j * widths, whole, room.d.p, room.dq.p, j > 0);
     add_rows(n, t.value_width, queries, room.p.p, room.g_rows.p, static_cast<T*>(t.dv) + (head * t.keys + j) * t.value_width);
     add_rows(n, t.width, queries, room.d.p, room.q_rows.p, static_cast<T*>(t.dk) + (head * t.keys + j) * t.width);
   }
