@@ -34,7 +34,7 @@ LAYERS = {
         {"dtypes", "device"},  # objects that the core makes
         {"backend"},
         {"_interop", "_override", "_repr", "_tensor", "autograd", "fft", "func", "linalg", "ops", "random", "special"},
-        {"nn", "optim", "amp", "data", "serialize", "testing", "cuda", "utils"},
+        {"array_api", "nn", "optim", "amp", "data", "serialize", "testing", "cuda", "utils"},
     ],
 }
 # the one module of each package that may do a thing

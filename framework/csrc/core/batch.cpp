@@ -176,7 +176,7 @@ Tensor leave(const Tensor& t, const Level& level) {
 }
 
 Tensor variable(const Tensor& t) {
-  WOOTZ_CHECK(is_float(t.dtype()), ErrorKind::DType, "derivatives are taken by floating point tensors, got ", name_of(t.dtype()));
+  WOOTZ_CHECK(is_differentiable(t.dtype()), ErrorKind::DType, "derivatives are taken by floating point and complex tensors, got ", name_of(t.dtype()));
   Tensor out = t.detached();
   auto* node = new IdentityNode("variable");
   Ref<Node> owner = Ref<Node>::adopt(node);

@@ -10,6 +10,9 @@ from wootz._core import Tensor as Tensor
 from wootz._core import get_num_threads as get_num_threads
 from wootz._core import set_num_threads as set_num_threads
 from wootz._interop import from_dlpack as from_dlpack
+from wootz._repr import get_printoptions as get_printoptions
+from wootz._repr import printoptions as printoptions
+from wootz._repr import set_printoptions as set_printoptions
 from wootz.autograd import grad_mode
 from wootz.autograd.grad_mode import *
 from wootz.device import Device as Device
@@ -18,20 +21,18 @@ from wootz.dtypes import *
 from wootz.ops import *
 
 # These build on the names above.
-from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
+from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim  # isort: skip
+from wootz import serialize as serialize  # isort: skip
 from wootz import amp as amp  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
+from wootz import array_api as array_api  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.nn.functional.root import *  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     # What has no family that lists it: an op stands in its family alone.
-    _OWN = (
-        "Device Tensor __version__ autograd cuda data device from_dlpack func get_num_threads linalg load nn ops optim"
-    )
-    _OWN += " save serialize set_num_threads special testing utils vmap"
-    _OWN = "Device Tensor __version__ amp autograd cuda data device from_dlpack func get_num_threads load nn ops"
-    _OWN += " optim save serialize set_num_threads special testing utils vmap"
-    __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__})
+    _OWN = "Device Tensor __version__ amp array_api autograd cuda data device from_dlpack func get_num_threads linalg"
+    _OWN += " get_printoptions load nn ops optim printoptions save serialize set_num_threads set_printoptions special"
+    _OWN += " testing utils vmap"
     __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})
