@@ -114,6 +114,13 @@ def test_spawned_workers_load_too():
     assert no_child_left()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64"])
+def test_tensors_of_every_dtype_come_over(dtype):
+    data = TensorDataset(wootz.arange(10).to(getattr(wootz, dtype)))
+    ((x,), (y,)) = DataLoader(data, 5, num_workers=1)
+    assert x.dtype.name == y.dtype.name == dtype and x.tolist() + y.tolist() == list(range(10))
+
+
 def test_every_pass_is_shuffled_the_same_for_any_number_of_workers():
     def passes(workers):
         wootz.manual_seed(5)

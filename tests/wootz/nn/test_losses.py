@@ -168,7 +168,7 @@ def test_agreement_with_pytorch(name, case):
         loss.backward()
         results.append((loss.detach().numpy(), tensors[0].grad.numpy()))
     for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, 1e-6, 1e-9)
+        np.testing.assert_allclose(ours, theirs, 1e-9, 1e-9)
 
 
 MODULES = {

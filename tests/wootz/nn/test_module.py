@@ -202,6 +202,8 @@ def test_a_module_changes_dtype_in_place():
     assert block(wootz.ones(1, 3, dtype=wootz.float64)).dtype == wootz.float64
     assert block.to(wootz.ones(1)).scale.dtype == wootz.float32
     assert block.to("cpu", dtype=wootz.float64).float().cpu().scale.dtype == wootz.float32
+    assert block.half().scale.dtype == wootz.float16 and block.bfloat16().count.dtype == wootz.bfloat16
+    assert block.index.dtype == wootz.int64 and block.type(wootz.float64).index.dtype == wootz.float64
     with pytest.raises(TypeError, match="floating-point dtypes only"):
         block.to(wootz.int64)
 

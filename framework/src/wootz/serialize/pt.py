@@ -113,9 +113,7 @@ class _Archive:
             raise self.fail("a storage is referred to by something that is no type or no number")
         if key not in self.storages:
             self.storages[key] = bytearray(self._bytes(f"data/{key}"))
-        dtype = getattr(wootz, kind.name, None)
-        if dtype is None:
-            raise self.fail(f"storage {key} is of {kind.name}, which wootz has no tensor of")
+        dtype = getattr(wootz, kind.name)
         if _bytes_of(numel, dtype.itemsize) != len(self.storages[key]):
             size = len(self.storages[key])
             raise self.fail(f"storage {key} is to have {_brief(numel)} elements of {kind.name}, and has {size} bytes")
