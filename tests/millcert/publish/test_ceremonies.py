@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -236,6 +237,16 @@ def test_a_file_that_is_no_draft(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "draft.json").write_bytes(data)
     with pytest.raises(CeremonyError, match="not a draft"):
         read_draft(tmp_path / "draft.json")
+
+
+@pytest.mark.parametrize("change", [{"format": "millcert-draft/2"}, {"base": {}}, {"signers": {}}], ids=str)
+def test_a_good_draft_with_one_field_of_another(nightly: Nightly, tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "draft.json"
+    write_draft(renew_roles(nightly.state(), ["targets"], NOW, DEFAULT_LIFETIMES), path)
+    assert read_draft(path).missing()
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+    with pytest.raises(CeremonyError, match="not a draft"):
+        read_draft(path)
 
 
 def test_an_index_is_delegated_once(nightly: Nightly) -> None:

@@ -105,6 +105,20 @@ def test_a_file_that_is_no_key(tmp_path: Path, data: bytes) -> None:
         read_key(tmp_path / "x")
 
 
+def test_a_good_key_document_of_another_kind(tmp_path: Path) -> None:
+    """Neither a later format nor another cipher is guessed at."""
+    path = tmp_path / "alice.key"
+    document = create_key("alice", "correct horse", cost=CHEAP)
+    fields = json.loads(document.to_bytes())
+    path.write_text(json.dumps(fields | {"format": "millcert-key/2"}))
+    with pytest.raises(KeyRefusedError, match="not a key document"):
+        read_key(path)
+    for change in ({"kdf": "pbkdf2"}, {"cipher": "none"}, {"r": 1}, {"p": 2}):
+        path.write_text(json.dumps(fields | {"secret": fields["secret"] | change}))
+        with pytest.raises(KeyRefusedError, match="not an encrypted key"):
+            open_signer(read_key(path), lambda _: "correct horse")
+
+
 def test_no_private_key_in_a_repository_and_none_overwritten(tmp_path: Path) -> None:
     document = create_key("alice", "correct horse", cost=CHEAP)
     repository = tmp_path / "repository"
