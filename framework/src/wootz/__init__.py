@@ -24,6 +24,8 @@ from wootz.ops import *
 from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim  # isort: skip
 from wootz import serialize as serialize  # isort: skip
 from wootz import amp as amp  # isort: skip
+from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
+from wootz import amp as amp, fft as fft  # isort: skip
 from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
 from wootz import array_api as array_api  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
@@ -35,4 +37,6 @@ if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed
     _OWN = "Device Tensor __version__ amp array_api autograd cuda data device from_dlpack func get_num_threads linalg"
     _OWN += " get_printoptions load nn ops optim printoptions save serialize set_num_threads set_printoptions special"
     _OWN += " testing utils vmap"
+    _OWN = "Device Tensor __version__ amp autograd cuda data device fft from_dlpack func get_num_threads linalg load nn"
+    _OWN += " ops optim save serialize set_num_threads special testing utils vmap"
     __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})

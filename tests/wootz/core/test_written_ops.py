@@ -142,7 +142,7 @@ def to_torch(value: Any, grad: bool) -> Any:
     import torch
 
     if isinstance(value, wootz.Tensor):
-        return torch.from_numpy(value.detach().numpy().copy()).requires_grad_(grad and value.requires_grad)
+        return torch.tensor(value.detach().numpy()).requires_grad_(grad and value.requires_grad)
     if isinstance(value, wootz.dtype):
         return getattr(torch, value.name)
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ from wootz._core import matmul as matmul
 from wootz.errors import ShapeError
 from wootz.linalg.checks import identity, square
 from wootz.linalg.system import solve
+from wootz.ops.complex_numbers import conj
 from wootz.ops.database import op
 from wootz.ops.products import chain
 from wootz.ops.products import matrix_power as matrix_power
@@ -24,10 +25,10 @@ _PADE = [
 ]  # fmt: skip
 
 
-@op("N(3, 3)", "N(2, 3, 3) * 3", "M(3, 3)", tolerance=1e-10)
+@op("N(3, 3)", "N(2, 3, 3) * 3", "M(3, 3)", "X(3, 3)", tolerance=1e-10)
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponentials of square matrices: Padé's approximant of A / 2**k, squared k times."""
-    square("matrix_exp", A)
+    square("matrix_exp", A, real=False)
     if A.numel() == 0:
         return A * 1
     size = float(_core.amax(_core.sum(_core.abs(A.detach()), -2)).item())
@@ -53,10 +54,10 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     return chain("linalg.multi_dot", tensors)
 
 
-@op("N(2, 3), N(2, 3)", "N(3, 2), N(3, 2), dim=0")
+@op("N(2, 3), N(2, 3)", "N(3, 2), N(3, 2), dim=0", "X(2, 3), X(2, 3)")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The inner products of vectors along ``dim``."""
-    return _core.sum(x * y, dim)
+    """The inner products of vectors along ``dim``, the first conjugated."""
+    return _core.sum(conj(x) * y, dim)
 
 
 @op("N(3)", "N(2, 3), N=2")

@@ -8,10 +8,12 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.dtypes import finfo
 from wootz.linalg.checks import identity, matrices, mh, raising, square
+from wootz.linalg.system import solve
 from wootz.ops.array_op import array_op
+from wootz.ops.complex_numbers import conj
 from wootz.ops.database import op
 
-__all__ = ["eigh", "eigvalsh", "pinv", "svd", "svdvals"]
+__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "pinv", "svd", "svdvals"]
 
 
 class Eigen(NamedTuple):
@@ -59,6 +61,38 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
     return eigh(A, UPLO).eigenvalues
+
+
+def _eig_rule(g: Any, out: Any, a: Tensor) -> Tensor:
+    """Of eigenvectors of length 1, by what does not depend on their phase."""
+    (gl, gv), (values, v) = g, out
+    turned = mh(v) @ gv
+    size = _core.view_as_real(turned.diagonal(0, -2, -1)).select(-1, 0)
+    inner = turned - mh(v) @ (v * size.unsqueeze(-2))
+    inner = _off_diagonal(inner / conj(_gaps(values))) + identity(values.shape[-1], values) * gl.unsqueeze(-2)
+    return solve(mh(v), inner @ mh(v))
+
+
+@array_op(_eig_rule)
+@raising("eig", "The algorithm failed to converge")
+def _eig(xp: Any, a: Any) -> Any:
+    return tuple(xp.linalg.eig(a))
+
+
+def eig(A: Tensor) -> Eigen:
+    """The eigenvalues and eigenvectors (columns, of length 1) of square matrices, always complex, in no order.
+
+    Eigenvectors are determined but for their phase; so only gradients of what does not depend on it make sense.
+    """
+    square("eig", A, real=False)
+    wide = {_core.float32: _core.complex64, _core.float64: _core.complex128}
+    return Eigen(*_eig.many(A.to(wide.get(A.dtype, A.dtype))))
+
+
+@op("N(3, 3)", "M(2, 3, 3)", "X(3, 3)", tolerance=1e-10, peer="")
+def eigvals(A: Tensor) -> Tensor:
+    """The eigenvalues of square matrices, always complex, in no order."""
+    return eig(A).eigenvalues
 
 
 class SVD(NamedTuple):
@@ -122,13 +156,13 @@ def tolerance(s: Tensor, shape: tuple[int, ...], atol: Any, rtol: Any) -> Tensor
     return relative if atol is None else _core.maximum(relative, atol)
 
 
-@op("N(4, 2)", "N(2, 3)", "N(2, 3, 3)", "N(4, 2), hermitian=False", reference="lambda x, **k: np.linalg.pinv(x)",
-    tolerance=1e-10)  # fmt: skip
+@op("N(4, 2)", "N(2, 3)", "N(2, 3, 3)", "X(3, 2)", "N(4, 2), hermitian=False",
+    reference="lambda x, **k: np.linalg.pinv(x)", tolerance=1e-10)  # fmt: skip
 def pinv(
     A: Tensor, *, atol: float | None = None, rtol: float | None = None, hermitian: bool = False
 ) -> Tensor:  # fmt: skip
     """The pseudo-inverses of matrices; singular values up to ``rtol`` times the greatest (or ``atol``) count as 0."""
-    matrices("pinv", A)
+    matrices("pinv", A, real=False)
     if A.numel() == 0:
         return A.transpose(-2, -1) * 1
     return _pinv(A, atol, rtol)

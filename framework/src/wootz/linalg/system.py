@@ -11,6 +11,7 @@ from wootz._core import Tensor
 from wootz.errors import ShapeError
 from wootz.linalg.checks import identity, matrices, mh, raising, square
 from wootz.ops.array_op import array_op
+from wootz.ops.complex_numbers import conj
 from wootz.ops.database import op
 
 __all__ = [
@@ -27,10 +28,10 @@ def _inv(xp: Any, a: Any) -> Any:
     return xp.linalg.inv(a)
 
 
-@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", reference="np.linalg.inv", tolerance=1e-12)
+@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", "X(3, 3)", reference="np.linalg.inv", tolerance=1e-12)
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices."""
-    square("inv", A)
+    square("inv", A, real=False)
     return _inv(A)
 
 
@@ -45,12 +46,12 @@ def _solve(xp: Any, a: Any, b: Any) -> Any:
 
 
 @op("M(3, 3), N(3)", "M(3, 3), N(3, 2)", "M(2, 3, 3), N(2, 3, 2)", "M(3, 3), N(2, 3, 2)", "M(2, 3, 3), N(2, 3)",
-    "M(3, 3), N(2, 3), left=False", tolerance=1e-12)  # fmt: skip
+    "M(3, 3), N(2, 3), left=False", "X(3, 3), X(3, 2)", tolerance=1e-12)  # fmt: skip
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X with A X = B (X A = B if not ``left``); B holds matrices, or vectors if A has one dimension more."""
     vectors = B.dim() == 1 or (A.dim() - 1 == B.dim() and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vectors else B
-    square("solve", A, b)
+    square("solve", A, b, real=False)
     if not left:
         return solve(A.transpose(-2, -1), b.transpose(-2, -1)).transpose(-2, -1)
     if b.shape[-2] != A.shape[-1]:
@@ -130,7 +131,7 @@ def _det_rule(g: Tensor, out: Tensor, a: Tensor) -> Tensor:
     g = g.unsqueeze(-1).unsqueeze(-1)
     if a.shape[-1] and bool((out.detach() == 0).any()):
         return g * _cofactors(a)
-    return g * mh(_inv(a)) * out.unsqueeze(-1).unsqueeze(-1)
+    return g * mh(_inv(a)) * conj(out).unsqueeze(-1).unsqueeze(-1)
 
 
 @array_op(_det_rule)
@@ -138,10 +139,10 @@ def _det(xp: Any, a: Any) -> Any:
     return xp.linalg.det(a)
 
 
-@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", reference="np.linalg.det", tolerance=1e-12)
+@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", "X(3, 3)", reference="np.linalg.det", tolerance=1e-12)
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices."""
-    square("det", A)
+    square("det", A, real=False)
     return _det(A)
 
 

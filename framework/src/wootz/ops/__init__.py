@@ -23,6 +23,7 @@ from wootz.ops import (
     shaping,
     sorting,
     special,
+    spectrogram,
     statistics,
     windows,
 )
@@ -41,6 +42,7 @@ from wootz.ops.sampling import *
 from wootz.ops.shaping import *
 from wootz.ops.sorting import *
 from wootz.ops.special import *
+from wootz.ops.spectrogram import *
 from wootz.ops.statistics import *
 from wootz.ops.windows import *
 
@@ -60,6 +62,7 @@ FAMILIES = (
     shaping,
     sorting,
     special,
+    spectrogram,
     statistics,
     windows,
 )

@@ -57,7 +57,7 @@ def ger(self: Tensor, vec2: Tensor) -> Tensor:
     return outer(self, vec2)
 
 
-@op("N(3), N(3)", "N(0), N(0)", reference="np.dot")
+@op("N(3), N(3)", "N(0), N(0)", "X(3), X(3)", reference="np.vdot")
 def vdot(self: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors, the first one conjugated."""
     if self.dim() != 1 or self.shape != other.shape:
