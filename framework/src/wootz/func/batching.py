@@ -279,6 +279,8 @@ def _strided_scatter(op: str, v: Examples, given: Arguments) -> Any:
 def _matmul(op: str, v: Examples, given: Arguments) -> Any:
     a, b = given["self"], given["other"]
     row, column = a.dim() == 1, b.dim() == 1
+    if column and a.dim() == 2 and not v.has(a):  # one matrix for every example's vector: one product, not many
+        return _core.matmul(v.front(b), a.T)
     left = a.unsqueeze(0) if row else a
     right = b.unsqueeze(1) if column else b
     rank = max(left.dim(), right.dim())
