@@ -20,13 +20,19 @@ from wootz.device import Device as device
 from wootz.dtypes import *
 from wootz.ops import *
 
-# These build on the names above.
-from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim  # isort: skip
+# These build on the names above. One a line: what is added to such lists at the same time stays apart.
+from wootz import cuda as cuda  # isort: skip
+from wootz import data as data  # isort: skip
+from wootz import linalg as linalg  # isort: skip
+from wootz import nn as nn  # isort: skip
+from wootz import optim as optim  # isort: skip
 from wootz import serialize as serialize  # isort: skip
 from wootz import amp as amp  # isort: skip
-from wootz import cuda as cuda, data as data, linalg as linalg, nn as nn, optim as optim, serialize as serialize  # isort: skip
-from wootz import amp as amp, fft as fft  # isort: skip
-from wootz import func as func, special as special, testing as testing, utils as utils  # isort: skip
+from wootz import fft as fft  # isort: skip
+from wootz import func as func  # isort: skip
+from wootz import special as special  # isort: skip
+from wootz import testing as testing  # isort: skip
+from wootz import utils as utils  # isort: skip
 from wootz import array_api as array_api  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.nn.functional.root import *  # isort: skip
@@ -34,9 +40,5 @@ from wootz.serialize import load as load, save as save  # isort: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     # What has no family that lists it: an op stands in its family alone.
-    _OWN = "Device Tensor __version__ amp array_api autograd cuda data device from_dlpack func get_num_threads linalg"
-    _OWN += " get_printoptions load nn ops optim printoptions save serialize set_num_threads set_printoptions special"
-    _OWN += " testing utils vmap"
-    _OWN = "Device Tensor __version__ amp autograd cuda data device fft from_dlpack func get_num_threads linalg load nn"
-    _OWN += " ops optim save serialize set_num_threads special testing utils vmap"
-    __all__ = sorted({*_OWN.split(), *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})
+    _OWN = ["Device", "Tensor", "__version__", "amp", "array_api", "autograd", "cuda", "data", "device", "fft", "from_dlpack", "func", "get_num_threads", "get_printoptions", "linalg", "load", "nn", "ops", "optim", "printoptions", "save", "serialize", "set_num_threads", "set_printoptions", "special", "testing", "utils", "vmap"]
+    __all__ = sorted({*_OWN, *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})

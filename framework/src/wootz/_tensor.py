@@ -219,6 +219,16 @@ def _view_as(self: Tensor, other: Tensor) -> Tensor:
     return self.view(other.shape)
 
 
+def _reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """Self in other's shape, sharing memory where it can."""
+    return self.reshape(other.shape)
+
+
+def _is_signed(self: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return self.dtype.is_signed
+
+
 def _expand_as(self: Tensor, other: Tensor) -> Tensor:
     """Self in other's shape by repetition."""
     return self.expand(other.shape)
@@ -352,6 +362,8 @@ _METHODS: dict[str, Any] = {
     "bool": _caster(_core.bool), "half": _caster(float16), "bfloat16": _caster(bfloat16), "char": _caster(int8),
     "short": _caster(int16), "cfloat": _caster(complex64), "cdouble": _caster(complex128),
     "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
+    "new_full": _new("full"),
+    "new_tensor": _new("tensor"), "reshape_as": _reshape_as, "is_signed": _is_signed,
 }  # fmt: skip
 
 

@@ -169,3 +169,11 @@ REFUSED = [
 def test_bad_arguments_are_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_new_tensors_take_after_an_old_one() -> None:
+    x = wootz.zeros(2, 3, dtype=wootz.float64)
+    assert x.new_full((2,), 7).tolist() == [7, 7] and x.new_full((2,), 7).dtype == wootz.float64
+    assert x.new_tensor([1, 2]).dtype == wootz.float64
+    assert wootz.arange(6).reshape_as(x).shape == (2, 3)
+    assert x.is_signed() and not x.to(wootz.uint8).is_signed()
