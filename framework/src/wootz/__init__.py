@@ -40,5 +40,34 @@ from wootz.serialize import load as load, save as save  # isort: skip
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     # What has no family that lists it: an op stands in its family alone.
-    _OWN = ["Device", "Tensor", "__version__", "amp", "array_api", "autograd", "cuda", "data", "device", "fft", "from_dlpack", "func", "get_num_threads", "get_printoptions", "linalg", "load", "nn", "ops", "optim", "printoptions", "save", "serialize", "set_num_threads", "set_printoptions", "special", "testing", "utils", "vmap"]
+    _OWN = [
+        "Device",
+        "Tensor",
+        "__version__",
+        "amp",
+        "array_api",
+        "autograd",
+        "cuda",
+        "data",
+        "device",
+        "fft",
+        "from_dlpack",
+        "func",
+        "get_num_threads",
+        "get_printoptions",
+        "linalg",
+        "load",
+        "nn",
+        "ops",
+        "optim",
+        "printoptions",
+        "save",
+        "serialize",
+        "set_num_threads",
+        "set_printoptions",
+        "special",
+        "testing",
+        "utils",
+        "vmap",
+    ]
     __all__ = sorted({*_OWN, *dtypes.__all__, *grad_mode.__all__, *ops.__all__, *nn.functional.root.__all__})
