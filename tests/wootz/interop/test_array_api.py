@@ -135,7 +135,7 @@ TYPES = {"finfo", "iinfo"}  # classes whose one parameter may have any name
 
 
 def test_every_name_of_the_standard_is_there_and_nothing_else() -> None:
-    assert set(xp.__all__) == {*SIGNATURES, *CONSTANTS, "linalg", "__array_api_version__"}
+    assert set(xp.__all__) == {*SIGNATURES, *CONSTANTS, "fft", "linalg", "__array_api_version__"}
     assert all(hasattr(xp, name) for name in xp.__all__) and xp.__array_api_version__ == "2024.12"
 
 
@@ -451,3 +451,41 @@ def test_factorisations_put_together_are_what_they_were() -> None:
     values, vectors = xp.linalg.eigh(h)
     assert np.allclose((vectors * values[:, None, :] @ vectors.mT).numpy(), h.numpy())
     assert xp.linalg.eigh(h)._fields == ("eigenvalues", "eigenvectors") and xp.linalg.svd(m)._fields == ("U", "S", "Vh")
+
+
+ONE, MANY = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"), ("fftn", "ifftn", "rfftn", "irfftn")
+FOURIER = dict.fromkeys(ONE, "(x, /, *, n=None, axis=-1, norm='backward')")
+FOURIER |= dict.fromkeys(MANY, "(x, /, *, s=None, axes=None, norm='backward')")
+FOURIER |= dict.fromkeys(("fftfreq", "rfftfreq"), "(n, /, *, d=1.0, dtype=None, device=None)")
+FOURIER |= dict.fromkeys(("fftshift", "ifftshift"), "(x, /, *, axes=None)")
+
+
+@pytest.mark.parametrize("name", FOURIER)
+def test_the_fourier_extension_has_the_standards_signatures(name: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def wanted{FOURIER[name]}: ...", scope)
+    wanted, found = (inspect.signature(f).parameters.values() for f in (scope["wanted"], getattr(xp.fft, name)))
+    assert [(p.name, p.kind, p.default) for p in found] == [(p.name, p.kind, p.default) for p in wanted]
+    assert set(xp.fft.__all__) == set(FOURIER)
+
+
+@pytest.mark.parametrize("name", FOURIER)
+def test_fourier_transforms_agree_with_numpys(name: str) -> None:
+    real = name in ("rfft", "ihfft", "rfftn")
+    calls: list[dict[str, Any]] = [{}]
+    if name in ONE:
+        calls += [{"n": 6}, {"axis": 0, "norm": "ortho"}]
+    elif name in MANY:
+        calls += [{"axes": (1,)}, {"axes": (0, 1), "s": (2, 4), "norm": "forward"}]
+    elif name.endswith("shift"):
+        calls += [{"axes": 1}]
+    else:
+        found = getattr(xp.fft, name)(5, d=0.5, dtype=xp.float64)
+        assert np.allclose(found.numpy(), getattr(np.fft, name)(5, d=0.5))
+        return
+    key = "f" if real or name.endswith("shift") else "c"
+    for options in calls:
+        expected = getattr(np.fft, name)(arrays()[key], **options)
+        found = getattr(xp.fft, name)(Ours(arrays())[key], **options)
+        assert found.shape == expected.shape and found.dtype.name == expected.dtype.name
+        assert np.allclose(found.numpy(), expected, rtol=1e-12, atol=1e-12)

@@ -11,7 +11,7 @@ from math import e, inf, nan, pi
 from typing import Any
 
 from wootz import _core
-from wootz.array_api import creation, data_types, elementwise, linalg, manipulation, reductions
+from wootz.array_api import creation, data_types, elementwise, fft, linalg, manipulation, reductions
 from wootz.array_api.creation import *
 from wootz.array_api.data_types import *
 from wootz.array_api.data_types import __array_namespace_info__
@@ -23,7 +23,7 @@ __array_api_version__ = "2024.12"
 newaxis = None
 
 __all__ = [
-    "__array_api_version__", "__array_namespace_info__", "e", "inf", "linalg", "nan", "newaxis", "pi",
+    "__array_api_version__", "__array_namespace_info__", "e", "fft", "inf", "linalg", "nan", "newaxis", "pi",
     *creation.__all__, *data_types.__all__, *elementwise.__all__, *manipulation.__all__, *reductions.__all__,
 ]  # fmt: skip
 
