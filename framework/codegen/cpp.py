@@ -270,7 +270,7 @@ def _record(op: Op) -> str:
 def _inplace_op(op: Op) -> str:
     rest = "".join(f", {p.name}" for p in op.params[1:])
     tensors = ", ".join(p.name for p in op.tensors)
-    direct = f"store(self, ops::{op.name}(self{rest}))"
+    direct = f'store_result("{op.name}_", self, ops::{op.name}(self{rest}))'
     if op.direct:
         direct = op.direct
     elif op.pointwise:

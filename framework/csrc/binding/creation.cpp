@@ -158,6 +158,11 @@ PyObject* random_state(PyObject*, PyObject*) {
   return Py_BuildValue("(KK)", static_cast<unsigned long long>(s.seed), static_cast<unsigned long long>(s.draws));
 }
 
+PyObject* next_random_state(PyObject*, PyObject*) {
+  random::State s = random::next();
+  return Py_BuildValue("(KK)", static_cast<unsigned long long>(s.seed), static_cast<unsigned long long>(s.draws));
+}
+
 PyObject* set_random_state(PyObject*, PyObject* args) {
   unsigned long long s, draws;
   if (!PyArg_ParseTuple(args, "KK", &s, &draws)) return nullptr;
@@ -318,6 +323,7 @@ PyMethodDef tensor_functions[] = {
     {"random_mask", as_method(py_random_mask), kFast, "Bools that are True with probability p."},
     {"randperm", as_method(py_randperm), kFast, "A random permutation of 0 ... n - 1."},
     {"random_state", random_state, METH_NOARGS, "(seed, draws so far)"},
+    {"next_random_state", next_random_state, METH_NOARGS, "Takes a draw of the default generator: its (seed, number)."},
     {"set_random_state", set_random_state, METH_VARARGS, "(seed, draws): restarts the default generator there."},
     {"from_buffer", from_buffer, METH_O, "A tensor that shares a writable buffer's memory."},
     {"from_pointer", as_method(py_from_pointer), kFast, "A tensor over memory that `owner` keeps alive."},

@@ -46,9 +46,19 @@ PyObject* reset_peak(PyObject*, PyObject*) {
 PyObject* backends[kDeviceTypes];
 PyObject* batching;  // the same for tensors inside vmap
 
+PyObject* number(const Tensor& t) {
+  if (is_complex(t.dtype())) {
+    Complex<double> z = item_complex(t);
+    return PyComplex_FromDoubles(z.real, z.imag);
+  }
+  if (is_float(t.dtype())) return PyFloat_FromDouble(item(t));
+  return t.dtype() == DType::Bool ? PyBool_FromLong(item(t) != 0) : PyLong_FromLongLong(item_int(t));
+}
+
 struct ToPython {
   PyObject* operator()(std::monostate) const { return none(); }
-  PyObject* operator()(const Tensor& t) const { return wrap(t); }
+  // What stands for a Python number is one again: it is passed to a kernel by value and promotes by category only.
+  PyObject* operator()(const Tensor& t) const { return t->wrapped ? number(t) : wrap(t); }
   PyObject* operator()(const TensorList& ts) const { return wrap_list(ts); }
   PyObject* operator()(int64_t v) const { return PyLong_FromLongLong(v); }
   PyObject* operator()(double v) const { return PyFloat_FromDouble(v); }

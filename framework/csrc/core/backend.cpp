@@ -1,5 +1,7 @@
 #include "core/backend.h"
 
+#include <cstring>
+
 #include "core/batch.h"
 #include "forward.h"
 
@@ -46,10 +48,22 @@ bool remote(const TensorList& ts) {
   return false;
 }
 
+namespace {
+
+// These carry elements from one device to another; an index may lie on the CPU, as in x[[0, 2]].
+bool crosses(const char* op) {
+  for (const char* name : {"copy", "assign", "to_device", "index", "index_put"})
+    if (std::strcmp(op, name) == 0) return true;
+  return false;
+}
+
+}  // namespace
+
 TensorList call_backend(const char* op, const BoxedList& arguments) {
   if (std::any_of(arguments.begin(), arguments.end(), batched)) return batching(DeviceType::Cpu, op, arguments);
   std::optional<Device> device;
   DeviceType type = DeviceType::Cuda;
+  if (crosses(op)) return backends[static_cast<int>(type)](type, op, arguments);
   for (const Boxed& b : arguments) {
     if (auto* t = std::get_if<Tensor>(&b.value)) meet(op, *t, device);
     if (auto* ts = std::get_if<TensorList>(&b.value))
@@ -65,9 +79,18 @@ Tensor filled(const Tensor& near, const Dims& shape, DType dtype, double value) 
   return value == 0 ? zeros(shape, dtype) : full(shape, dtype, value);
 }
 
-void store(const Tensor& t, const Tensor& value) {
-  if (remote(t, value)) call_backend("assign", {t, value});
-  else forward::assign(t, value);
+void store(const Tensor& t, const Tensor& value) { forward::assign(t, value); }
+
+void store_result(const char* op, const Tensor& t, const Tensor& value) {
+  WOOTZ_CHECK(value.shape() == t.shape(), ErrorKind::Shape, op, ": output with shape ", text(t.shape()),
+              " doesn't match the broadcast shape ", text(value.shape()));
+  WOOTZ_CHECK(info(value.dtype()).category <= info(t.dtype()).category, ErrorKind::DType, op, ": result type ",
+              name_of(value.dtype()), " can't be cast to the desired output type ", name_of(t.dtype()));
+  store(t, value);
+}
+
+Tensor on_device(const Tensor& t, Device device) {
+  return t.device() == device ? t : call_backend("to_device", {t, text(device)}).at(0);
 }
 
 }  // namespace wootz

@@ -47,5 +47,9 @@ template <size_t N> auto unbox(TensorList results) {
 Tensor filled(const Tensor& near, const Dims& shape, DType dtype, double value);
 // Overwrites t with value (broadcast and cast), wherever they live; no history.
 void store(const Tensor& t, const Tensor& value);
+// The same for an in-place op's result: refused where its shape or the category of its type does not fit t.
+void store_result(const char* op, const Tensor& t, const Tensor& value);
+// t itself, or its copy on the device.
+Tensor on_device(const Tensor& t, Device device);
 
 }  // namespace wootz

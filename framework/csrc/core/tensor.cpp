@@ -4,6 +4,7 @@
 #include <new>
 
 #include "core/autograd.h"
+#include "core/backend.h"
 #include "core/pool.h"
 
 namespace wootz {
@@ -78,11 +79,13 @@ void check_real(const Tensor& t) {
 
 double item(const Tensor& t) {
   check_real(t);
+  if (remote(t)) return item(call_backend("to_device", {t, std::string("cpu")}).at(0));
   return visit(t.dtype(), [&](auto tag) { return static_cast<double>(*t.data<typename decltype(tag)::type>()); });
 }
 
 Complex<double> item_complex(const Tensor& t) {
   WOOTZ_CHECK(t.numel() == 1, ErrorKind::Shape, "a Tensor with ", t.numel(), " elements cannot be converted to Scalar");
+  if (remote(t)) return item_complex(call_backend("to_device", {t, std::string("cpu")}).at(0));
   if (!is_complex(t.dtype())) return item(t);
   if (t.dtype() == DType::Complex128) return *t.data<Complex<double>>();
   return Complex<double>(*t.data<Complex<float>>());
@@ -90,6 +93,7 @@ Complex<double> item_complex(const Tensor& t) {
 
 int64_t item_int(const Tensor& t) {
   check_real(t);
+  if (remote(t)) return item_int(call_backend("to_device", {t, std::string("cpu")}).at(0));
   return visit(t.dtype(), [&](auto tag) { return static_cast<int64_t>(*t.data<typename decltype(tag)::type>()); });
 }
 

@@ -48,4 +48,6 @@
   K(norm_parameters, layer_norm_parameters, bf16, f32) K(norm_parameters, layer_norm_parameters, f64, f64) \
   K(norm_parameters, rms_norm_parameters, f32, f32) K(norm_parameters, rms_norm_parameters, f16, f32)      \
   K(norm_parameters, rms_norm_parameters, bf16, f32) K(norm_parameters, rms_norm_parameters, f64, f64)     \
-  WOOTZ_FLOATS(K, dropout, dropout) WOOTZ_FLOATS(K, sgd, sgd) WOOTZ_FLOATS(K, adam, adam)
+  WOOTZ_FLOATS(K, dropout, dropout) WOOTZ_FLOATS(K, sgd, sgd) WOOTZ_FLOATS(K, adam, adam)                  \
+  K(random, uniform, f64, f32) K(random, uniform, f64, f64) K(random, normal, f64, f32)                    \
+  K(random, normal, f64, f64) K(randint, randint, i64, i64) K(random_mask, random_mask, f64, boolean)

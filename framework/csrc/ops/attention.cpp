@@ -111,7 +111,7 @@ Tensor lower_triangle(int64_t queries, int64_t keys) {
 Tensor probabilities(const Tensor& q, const Tensor& k, const Tensor& mask, const Tensor& lse, double scale, bool causal) {
   Tensor s = ops::matmul(q, ops::transpose(k, -1, -2)) * scale;
   if (mask.defined()) s = mask.dtype() == DType::Bool ? ops::where(mask, s, number(kMinusInfinity)) : s + mask;
-  if (causal) s = ops::where(lower_triangle(q.size(2), k.size(2)), s, number(kMinusInfinity));
+  if (causal) s = ops::where(on_device(lower_triangle(q.size(2), k.size(2)), q.device()), s, number(kMinusInfinity));
   Tensor shift = ops::where(ops::eq(lse, number(kMinusInfinity)), number(0), lse);
   return ops::exp(s - ops::unsqueeze(shift, -1));
 }

@@ -19,7 +19,8 @@ void check_state(const char* op, const TensorList& params, const TensorList& sta
     WOOTZ_CHECK(s.dtype() == p.dtype(), ErrorKind::DType, op, ": parameter ", i, " has dtype ", name_of(p.dtype()), ", its ",
           what, " ", name_of(s.dtype()));
     WOOTZ_CHECK(p.is_contiguous(), ErrorKind::Shape, op, ": parameter ", i, " is not contiguous");
-    WOOTZ_CHECK(!remote(p, s), ErrorKind::Device, op, ": parameter ", i, " and its ", what, " must be on the cpu");
+    WOOTZ_CHECK(p.device() == s.device(), ErrorKind::Device, op, ": parameter ", i, " is on ", text(p.device()), ", its ",
+          what, " on ", text(s.device()));
   }
 }
 
@@ -79,7 +80,10 @@ void sgd(const TensorList& params, const TensorList& grads, const TensorList& bu
   for (const Tensor& p : params) visit_float(compute_type(p.dtype()), "sgd_step", [](auto) {});
   GradMode off(false);
   TensorList g = dense(grads);
-  pieces(params, [&](size_t i, int64_t a, int64_t b) {
+  if (remote(params))
+    call_backend("sgd_step", {params, g, buffers, step.lr, step.momentum, step.dampening, step.weight_decay,
+                              step.nesterov, step.maximize, step.first});
+  else pieces(params, [&](size_t i, int64_t a, int64_t b) {
     Part p(params[i], a, b), d(g[i], a, b), buffer = buffers.empty() ? Part() : Part(buffers[i], a, b);
     visit_float(compute_type(params[i].dtype()), "sgd_step", [&](auto tag) {
       using T = typename decltype(tag)::type;
@@ -100,7 +104,10 @@ void adam(const TensorList& params, const TensorList& grads, const TensorList& m
   for (const Tensor& p : params) visit_float(compute_type(p.dtype()), "adamw_step", [](auto) {});
   GradMode off(false);
   TensorList g = dense(grads);
-  pieces(params, [&](size_t i, int64_t a, int64_t b) {
+  if (remote(params))
+    call_backend("adamw_step", {params, g, means, squares, maxima, step.lr, step.beta1, step.beta2, step.eps,
+                                step.weight_decay, step.bias1, step.bias2, step.decoupled, step.maximize});
+  else pieces(params, [&](size_t i, int64_t a, int64_t b) {
     Part p(params[i], a, b), d(g[i], a, b), m(means[i], a, b), v(squares[i], a, b),
         top = step.amsgrad ? Part(maxima[i], a, b) : Part();
     visit_float(compute_type(params[i].dtype()), "adamw_step", [&](auto tag) {

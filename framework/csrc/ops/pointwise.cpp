@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/backend.h"
 #include "core/parallel.h"
 #include "forward.h"
 
@@ -342,6 +343,10 @@ void assign(const Tensor& t, const Tensor& value) {
         "converted to ", name_of(t.dtype()), ": it would lose its imaginary part");
   if (t.numel() == 0) return;
   check_writable("copy_", t);
+  if (remote(t, value)) {
+    call_backend("assign", {t, value});
+    return;
+  }
   Tensor source = clashes(t, value) ? clone(value) : value;
   Program program;
   program.loop = find_loop({"copy_", cpu::Op::copy, ResultRule::Same, false, false}, t.dtype());
@@ -354,6 +359,7 @@ void assign(const Tensor& t, const Tensor& value) {
 }
 
 Tensor clone(const Tensor& self) {
+  if (remote(self)) return call_backend("clone", {self}).at(0);
   Tensor out = empty(self.shape(), self.dtype());
   if (self.is_contiguous()) std::memcpy(out.bytes(), self.bytes(), static_cast<size_t>(self.numel()) * size_of(self.dtype()));
   else assign(out, self);

@@ -10,10 +10,10 @@ using namespace ops;
 namespace {
 
 // True on the diagonal of an n by n matrix.
-Tensor identity_mask(int64_t n) {
+Tensor identity_mask(int64_t n, Device device) {
   Tensor m = zeros({n, n}, DType::Bool);
   for (int64_t i = 0; i < n; ++i) m.data<bool>()[i * (n + 1)] = true;
-  return m;
+  return on_device(m, device);
 }
 
 Tensor rows(const Tensor& t) {
@@ -117,7 +117,7 @@ Tensor prod(const Tensor& grad, const Tensor& self, std::optional<int64_t> dim, 
   if (self.dim() == 0) return grad;
   Tensor x = dim ? transpose(self, *dim, -1) : reshape(self, {self.numel()});
   int64_t n = x.size(-1);
-  Tensor others = where(identity_mask(n), number(1), unsqueeze(x, -2));
+  Tensor others = where(identity_mask(n, self.device()), number(1), unsqueeze(x, -2));
   Tensor slope = conj(ops::prod(others, -1, false, std::nullopt));
   if (!dim) return grad * reshape(slope, self.shape());
   Tensor g = keepdim ? grad : unsqueeze(grad, *dim);
@@ -143,14 +143,14 @@ Tensor window(const Tensor& grad, const Dims& shape, const Dims& strides, int64_
   }
   WOOTZ_CHECK(!recording(grad), ErrorKind::Gradient,
         "as_strided: the second derivative exists only for views of contiguous tensors");
-  Tensor buffer = zeros({extent(shape, strides, offset)}, grad.dtype());
+  Tensor buffer = filled(grad, {extent(shape, strides, offset)}, grad.dtype(), 0);
   forward::assign(raw_view(buffer, shape, strides, offset), grad);
   return raw_view(buffer, size, stride, storage_offset);
 }
 
-Tensor outside(const Dims& shape, const Dims& strides, int64_t offset, const Dims& size, const Dims& stride,
-               int64_t storage_offset) {
-  Tensor buffer = full({extent(shape, strides, offset)}, DType::Bool, 1);
+Tensor outside(Device device, const Dims& shape, const Dims& strides, int64_t offset, const Dims& size,
+               const Dims& stride, int64_t storage_offset) {
+  Tensor buffer = on_device(full({extent(shape, strides, offset)}, DType::Bool, 1), device);
   forward::assign(raw_view(buffer, size, stride, storage_offset), wrapped_scalar(false));
   return raw_view(buffer, shape, strides, offset);
 }

@@ -57,8 +57,8 @@ Tensor logsumexp(const Tensor& grad, const Tensor& self, const Tensor& result, c
 Tensor window(const Tensor& grad, const Dims& shape, const Dims& strides, int64_t offset, const Dims& size,
               const Dims& stride, int64_t storage_offset);
 // A mask over the geometry: false where the strided view looks.
-Tensor outside(const Dims& shape, const Dims& strides, int64_t offset, const Dims& size, const Dims& stride,
-               int64_t storage_offset);
+Tensor outside(Device device, const Dims& shape, const Dims& strides, int64_t offset, const Dims& size,
+               const Dims& stride, int64_t storage_offset);
 Dims inverse(const Dims& permutation);
 int64_t wrapped_start(const Dims& shape, int64_t dim, int64_t start);
 TensorList cat(const Tensor& grad, const std::vector<Geometry>& parts, int64_t dim);

@@ -18,12 +18,14 @@ __all__ = ["array_interface", "cuda_array_interface", "dlpack", "dlpack_device",
 _CPU, _CUDA = 1, 2
 _VERSION = (1, 1)
 _order: Callable[[Any, int], None] | None = None
+_current: Callable[[int], int] | None = None
 
 
-def order_streams(function: Callable[[Any, int], None]) -> None:
-    """The CUDA backend gives ``function(stream, device index)``: our queued work comes before the stream's."""
-    global _order
-    _order = function
+def order_streams(function: Callable[[Any, int], None], current: Callable[[int], int] | None = None) -> None:
+    """The CUDA backend gives ``function(stream, device index)``: our queued work comes before the stream's; and
+    ``current(device index)``: the handle of the stream that ours is queued on."""
+    global _order, _current
+    _order, _current = function, current or _current
 
 
 def dlpack_device(self: Tensor) -> tuple[int, int]:
@@ -100,7 +102,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 def _capsule(x: Any, copy: bool | None) -> Any:
     options: dict[str, Any] = {}
     if hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] == _CUDA:
-        options["stream"] = 1
+        options["stream"] = _current(x.__dlpack_device__()[1]) if _current else 1
     try:
         return x.__dlpack__(max_version=_VERSION, copy=copy, **options)
     except TypeError:  # a producer from before version 1 knows neither
@@ -126,5 +128,6 @@ def cuda_array_interface(self: Tensor) -> dict[str, Any]:
     item = self.itemsize
     kind = to_numpy_dtype(self.dtype).str
     strides = None if self.is_contiguous() else tuple(s * item for s in self.stride())
+    stream = _current(self.device.index or 0) if _current else 1
     return {"shape": self.shape, "typestr": kind, "strides": strides, "version": 3,
-            "data": (self.data_ptr() if self.numel() else 0, False), "stream": 1}  # fmt: skip
+            "data": (self.data_ptr() if self.numel() else 0, False), "stream": stream}  # fmt: skip

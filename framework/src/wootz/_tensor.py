@@ -14,6 +14,7 @@ import numpy as np
 from wootz import _core, _interop, _override, ops
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
+from wootz.backend import active, create, diagnosis
 from wootz.device import Device
 from wootz.dtypes import (
     bfloat16,
@@ -30,7 +31,7 @@ from wootz.dtypes import (
     to_numpy_dtype,
     uint8,
 )  # fmt: skip
-from wootz.errors import DTypeError, ShapeError
+from wootz.errors import DeviceError, DTypeError, ShapeError
 from wootz.ops import complex_numbers, composite, elementwise, queries, shaping
 from wootz.ops.database import ROWS
 
@@ -87,19 +88,44 @@ def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]
     return None if device is None else Device(device), dtype
 
 
-def _to(self: Tensor, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False) -> Tensor:
+def _to(
+    self: Tensor, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
     """Self in another dtype or on another device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
 
-    Returns self when nothing changes, unless ``copy``.
+    Returns self when nothing changes, unless ``copy``. With ``non_blocking`` a copy from pinned memory to a GPU is
+    only queued: do not write to the memory before it is done.
     """
     device, dtype = _parse_to(args, device, dtype)
     out = self
     if device is not None and (device.type != out.device.type or device.index not in (None, out.device.index)):
-        out = _core.to_device(out, str(device))
+        out = _moved(out, device, non_blocking)
         copy = False
     if dtype is not None and dtype != out.dtype:
         return _core.cast(out, dtype)
     return out.clone() if copy else out
+
+
+def _moved(t: Tensor, device: Device, non_blocking: bool) -> Tensor:
+    if not non_blocking or device.type == "cpu" or t._device[0] != "cpu":
+        return _core.to_device(t, str(device))
+    with active("to").unhurried():
+        return _core.to_device(t, str(device))
+
+
+def _pin_memory(self: Tensor) -> Tensor:
+    """Self in page-locked memory, from which copies to a GPU need not wait; self if it is there already."""
+    if self.device.type != "cpu":
+        raise DeviceError(f"only tensors of the CPU can be pinned, this one is on {self.device}")
+    backend = active("pin_memory")
+    if backend.is_pinned(self):
+        return self
+    return backend.pinned(self.shape, self.dtype).copy_(self.detach())
+
+
+def _is_pinned(self: Tensor) -> bool:
+    """Whether self is of the CPU and in page-locked memory."""
+    return self.device.type == "cpu" and diagnosis().fits and active("is_pinned").is_pinned(self)
 
 
 def _cpu(self: Tensor) -> Tensor:
@@ -107,9 +133,10 @@ def _cpu(self: Tensor) -> Tensor:
     return _to(self, "cpu")
 
 
-def _cuda(self: Tensor, device: Any = None) -> Tensor:
+def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
     """Self on a CUDA device. Raises `BackendError` where there is none."""
-    return _to(self, "cuda" if device is None else Device("cuda", device) if isinstance(device, int) else device)
+    where = "cuda" if device is None else Device("cuda", device) if isinstance(device, int) else device
+    return _to(self, where, non_blocking=non_blocking)
 
 
 def _caster(kind: dtype) -> Callable[[Tensor], Tensor]:
@@ -206,12 +233,12 @@ def _zero_(self: Tensor) -> Tensor:
 
 def _uniform_(self: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Fills self with uniform random numbers in [low, high)."""
-    return self.copy_(_core.uniform(self.shape, self.dtype, low, high))
+    return self.copy_(create("uniform", self.device, self.shape, self.dtype, low, high))
 
 
 def _normal_(self: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fills self with normal random numbers."""
-    return self.copy_(_core.normal(self.shape, self.dtype, mean, std))
+    return self.copy_(create("normal", self.device, self.shape, self.dtype, mean, std))
 
 
 def _view_as(self: Tensor, other: Tensor) -> Tensor:
@@ -336,7 +363,8 @@ def _is_floating_point(self: Tensor) -> bool:
 _METHODS: dict[str, Any] = {
     "device": property(_device), "numpy": _numpy, "__array__": _array, "__array_ufunc__": None, "tolist": _tolist,
     "to": _to,
-    "cpu": _cpu, "cuda": _cuda, "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
+    "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "is_pinned": _is_pinned,
+    "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
     "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
     "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
     "expand_as": _expand_as, "where": _where, "__reduce_ex__": _reduce_ex, "__copy__": _copy,

@@ -1,8 +1,8 @@
 """What wootz raises, beside Python's own IndexError, TypeError, ValueError and MemoryError."""
 
 __all__ = [
-    "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "LinAlgError", "ShapeError",
-    "StateDictError", "WootzError", "WorkerError",
+    "BackendError", "CheckpointError", "DTypeError", "DeviceError", "GradientError", "KernelError", "LinAlgError",
+    "OutOfMemoryError", "ShapeError", "StateDictError", "WootzError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -44,3 +44,11 @@ class WorkerError(WootzError, RuntimeError):
 
 class LinAlgError(WootzError, RuntimeError):
     """A matrix has not what was asked for: it is singular, not positive definite, or an iteration did not converge."""
+
+
+class OutOfMemoryError(WootzError, MemoryError, RuntimeError):
+    """A GPU has no memory left for a tensor; freeing some and trying again works."""
+
+
+class KernelError(DeviceError):
+    """A kernel failed on a GPU, whose context is lost: only a new process can use that GPU again."""

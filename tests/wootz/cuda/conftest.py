@@ -1,9 +1,30 @@
+import os
+
 import pytest
+from tests.support.emulated_cuda import EmulatedCupy
 from tests.wootz.cuda.emulator import Emulator, compiler
+
+from wootz import backend
+from wootz.backend.cuda import Cuda
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory):
     if compiler() is None:
         pytest.skip("no C++ compiler: the kernels cannot be compiled for the host (install g++ or the ziglang wheel)")
-    return Emulator(tmp_path_factory.mktemp("kernels"))
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    folder.mkdir(exist_ok=True)
+    return Emulator(folder)
+
+
+@pytest.fixture
+def cupy(emulator, tmp_path):
+    """An emulated GPU (tests/support/emulated_cuda.py), in use as the backend of ``device="cuda"`` for one test."""
+    image = tmp_path / "kernels.fatbin"
+    image.write_bytes(b"stands for the packed kernels")
+    cupy = EmulatedCupy(emulator)
+    before = backend.use(Cuda(cupy, image, cupy.special))
+    yield cupy
+    backend.use(before)
+    assert not cupy.region.broken, cupy.region.broken

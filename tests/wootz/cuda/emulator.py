@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import importlib.util
 import shutil
 import subprocess
@@ -42,9 +43,15 @@ class Emulator:
         library = folder / "kernels_host.so"
         flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", "-w"]
         include = [f"-I{SOURCE}", f"-I{HERE}"]
-        subprocess.run([*command, *flags, *include, str(HERE / "host.cpp"), "-o", str(library)], check=True)
+        with (folder / "lock").open("w") as lock:  # of several test processes one compiles
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not library.is_file():
+                made = library.with_suffix(".new")
+                subprocess.run([*command, *flags, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
+                made.rename(library)
         self._library = ctypes.CDLL(str(library))
         self._library.shim_launch.restype = ctypes.c_char_p
+        self._library.shim_signature.restype = ctypes.c_char_p
 
     def symbol(self, name: str) -> int:
         """A global's address; raises ValueError if the binary has none of this name."""
@@ -53,6 +60,13 @@ class Emulator:
     def kernels(self) -> list[tuple[str, ...]]:
         """(family, operator, input, output) of every kernel, as the binary describes itself."""
         return [tuple(line.split()) for line in ctypes.string_at(self.symbol("wootz_kernels")).decode().splitlines()]
+
+    def signature(self, name: str) -> list[str]:
+        """A kernel's parameters: "p" for a pointer, else a value's bytes. Raises KeyError for no kernel."""
+        told = self._library.shim_signature(name.encode())
+        if told is None:
+            raise KeyError(name)
+        return str(told.decode()).split()
 
     def launch(self, name: str, launch: Any, *arguments: Any, reverse: bool = False) -> None:
         """Arguments are arrays (their address), None (a null pointer) or NumPy scalars, as CuPy takes them."""
@@ -109,7 +123,11 @@ def aligned(size: int, boundary: int = 64) -> np.ndarray[Any, np.dtype[np.uint8]
 def _argument(value: Any) -> Any:
     if value is None:
         return ctypes.c_void_p(None)
+    if isinstance(value, np.ndarray) and value.dtype.names and value.ndim == 0:
+        value = value[()]  # a structure, which goes by value
     if isinstance(value, np.ndarray):
         return ctypes.c_void_p(value.ctypes.data)
+    if isinstance(value, np.uint64):
+        return ctypes.c_uint64(int(value))
     assert isinstance(value, np.generic), f"{type(value)} has no fixed size"
     return ctypes.create_string_buffer(value.tobytes(), value.nbytes)

@@ -58,6 +58,7 @@ struct Block {
   std::size_t running = 0;
   void (*kernel)(void**) = nullptr;
   void** arguments = nullptr;
+  bool plain = false;  // no fibers: a thread that waits for another is an error
 };
 inline Block block;
 
@@ -68,6 +69,7 @@ inline uint3 threadIdx, blockIdx, blockDim, gridDim;
 namespace shim {
 
 inline void wait(State state) {
+  if (block.plain) throw std::runtime_error("a kernel of a family whose threads are independent waits for others");
   Fiber& fiber = block.fibers[block.running];
   fiber.state = state;
   swapcontext(&fiber.context, &block.scheduler);
@@ -145,8 +147,18 @@ inline void run_block(bool reversed) {
   } while (advance(threads));
 }
 
+inline void run_plain(bool reversed) {
+  const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
+  for (unsigned k = 0; k < threads; ++k) {
+    const unsigned t = reversed ? threads - 1 - k : k;
+    threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
+    block.kernel(block.arguments);
+  }
+}
+
 inline void launch(void (*kernel)(void**), const unsigned* grid, const unsigned* threads, void** arguments,
-                   bool reversed) {
+                   bool reversed, bool plain) {
+  block.plain = plain;
   block.kernel = kernel;
   block.arguments = arguments;
   gridDim = {grid[0], grid[1], grid[2]};
@@ -155,7 +167,8 @@ inline void launch(void (*kernel)(void**), const unsigned* grid, const unsigned*
     for (unsigned y = 0; y < grid[1]; ++y)
       for (unsigned x = 0; x < grid[0]; ++x) {
         blockIdx = reversed ? uint3{grid[0] - 1 - x, grid[1] - 1 - y, grid[2] - 1 - z} : uint3{x, y, z};
-        run_block(reversed);
+        if (plain) run_plain(reversed);
+        else run_block(reversed);
       }
 }
 
@@ -174,6 +187,12 @@ T __shfl_xor_sync(unsigned, T value, int lanes) {
   T other;
   std::memcpy(&other, &slots[me % shim::warp_lanes ^ static_cast<unsigned>(lanes)], sizeof(T));
   return other;
+}
+
+inline double __dmul_rn(double x, double y) { return x * y; }
+inline double __dadd_rn(double x, double y) { return x + y; }
+inline std::uint64_t __umul64hi(std::uint64_t x, std::uint64_t y) {
+  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(x) * y >> 64);
 }
 
 inline float __int_as_float(int bits) {

@@ -218,6 +218,7 @@ def test_every_family_is_tested_here_or_beside(emulator):
         "unary", "binary", "where", "clamp", "cast", "fill",
         "reduce", "softmax", "softmax_backward", "loss", "loss_backward", "count",
         "norm", "norm_backward", "norm_parameters", "dropout", "sgd", "adam",
+        "random", "randint", "random_mask",  # test_device.py
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 import wootz
 from wootz import _core, cuda
 from wootz.backend import Build, Machine, NullBackend, geometry, judge, probe
-from wootz.backend.cuda import KERNELS, Kernels
+from wootz.backend.kernels import KERNELS, Kernels
 from wootz.errors import BackendError
 
 
@@ -56,7 +56,7 @@ def image(tmp_path):
 
 
 def test_loads_checks_and_launches(emulator, image):
-    kernels = Kernels(image, stand_in(emulator))
+    kernels = Kernels(stand_in(emulator), image)
     assert [tuple(row) for row in kernels.table] == emulator.kernels()
     x, y = np.arange(10, dtype="f4"), np.zeros(10, "f4")
     operand = geometry.Operand(4, (1,), 4)
@@ -67,27 +67,27 @@ def test_loads_checks_and_launches(emulator, image):
 
 def test_refuses_a_missing_file(tmp_path):
     with pytest.raises(BackendError, match="is missing: this build of wootz holds no CUDA kernels"):
-        Kernels(tmp_path / "kernels.fatbin")
+        Kernels(None, tmp_path / "kernels.fatbin")
 
 
 def test_refuses_code_for_another_gpu(emulator, image):
     with pytest.raises(BackendError, match="cannot be used on this GPU: CUDA_ERROR_NO_BINARY"):
-        Kernels(image, stand_in(emulator, missing=["wootz_plan_bytes"]))
+        Kernels(stand_in(emulator, missing=["wootz_plan_bytes"]), image)
 
 
 def test_refuses_structures_of_another_build(emulator, image):
     with pytest.raises(BackendError, match="of another build"):
-        Kernels(image, stand_in(emulator, plan_bytes=[8] * len(geometry.PLANS)))
+        Kernels(stand_in(emulator, plan_bytes=[8] * len(geometry.PLANS)), image)
 
 
 def test_refuses_a_binary_that_lacks_a_kernel_of_its_table(emulator, image):
     with pytest.raises(BackendError, match="lacks 'sum_f32_f32'"):
-        Kernels(image, stand_in(emulator, missing=["sum_f32_f32"]))
+        Kernels(stand_in(emulator, missing=["sum_f32_f32"]), image)
 
 
 def test_refuses_to_launch_an_unknown_symbol(emulator, image):
     with pytest.raises(BackendError, match="no kernel 'frobnicate'"):
-        Kernels(image, stand_in(emulator)).launch("frobnicate", geometry.flat(1), [])
+        Kernels(stand_in(emulator), image).launch("frobnicate", geometry.flat(1), [])
 
 
 def test_the_null_backend_names_the_op_the_reason_and_the_command():
@@ -112,7 +112,7 @@ def test_the_packed_kernels_on_a_gpu():
         pytest.skip(f"no usable GPU: {diagnosis.reason}")
     import cupy
 
-    kernels = Kernels(KERNELS)
+    kernels = Kernels(cupy, KERNELS)
     x = cupy.arange(1000, dtype="f4")
     y = cupy.zeros_like(x)
     operands = [geometry.Operand(4, (1,), a.data.ptr) for a in (y, x)]

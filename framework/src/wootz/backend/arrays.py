@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ class Arrays(NamedTuple):
     xp: Any
     to_array: Callable[[Tensor], Any]
     to_tensor: Callable[[Any], Tensor]
+    # What surrounds a computation beside a tensor: its device is the current one, errors are this library's.
+    beside: Callable[[Tensor], AbstractContextManager[Any]] = lambda t: nullcontext()
 
 
 def _to_array(t: Tensor) -> Any:

@@ -12,14 +12,12 @@ __all__ = ["NullBackend"]
 
 
 class NullBackend:
-    """Stands in for CUDA: this version's tensors live on the CPU."""
+    """Stands in for CUDA where it cannot be used."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis
 
     def run(self, op: str, arguments: Sequence[Any]) -> NoReturn:
         """Raises `BackendError`, whatever the op."""
-        if self.diagnosis.fits:
-            raise BackendError(f"{op}: the GPU can be used, but this version of wootz keeps tensors on the CPU only")
         hint = f"; next: {self.diagnosis.command}" if self.diagnosis.command else ""
         raise BackendError(f"{op}: no CUDA device can be used: {self.diagnosis.reason}{hint}")

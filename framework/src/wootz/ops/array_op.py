@@ -57,11 +57,12 @@ class ArrayOp:
         self, args: Sequence[Any], parameters: dict[str, Any], places: Sequence[int]
     ) -> tuple[tuple[Tensor, ...], bool]:
         arrays = arrays_of(self.name, self._device(args, places))
-        given = [arrays.to_array(_widened(a)) if isinstance(a, Tensor) else a for a in args]
-        found = self._forward(arrays.xp, *given, **parameters)
-        several = isinstance(found, tuple)
-        outputs = (arrays.to_tensor(a) for a in (found if several else (found,)))
         floats = {args[i].dtype for i in places if args[i].dtype.is_floating_point}
+        with arrays.beside(args[places[0]]):
+            given = [arrays.to_array(_widened(a)) if isinstance(a, Tensor) else a for a in args]
+            found = self._forward(arrays.xp, *given, **parameters)
+            several = isinstance(found, tuple)
+            outputs = [arrays.to_tensor(a) for a in (found if several else (found,))]
         return tuple(_narrowed(t, floats) for t in outputs), several
 
     def _each_example(self, args: Sequence[Any], parameters: dict[str, Any]) -> tuple[tuple[Tensor, ...], bool]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from wootz import _core
 from wootz._core import Tensor, dtype
+from wootz.backend import create
 from wootz.device import Device
 from wootz.dtypes import bfloat16, complex64, complex128, float64, from_numpy_dtype, to_numpy_dtype
 from wootz.errors import DTypeError
@@ -34,25 +35,31 @@ def place(t: Tensor, device: Device | str | None, requires_grad: builtins.bool) 
     return t.requires_grad_() if requires_grad else t
 
 
+def make(maker: str, *arguments: Any, device: Device | str | None, requires_grad: builtins.bool) -> Tensor:
+    """A new tensor by the core's function of this name, or by the device's."""
+    t = create(maker, device, *arguments)
+    return t.requires_grad_() if requires_grad else t
+
+
 def empty(
     *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A tensor of uninitialised memory."""
-    return place(_core.empty(shape_of(size), dtype), device, requires_grad)
+    return make("empty", shape_of(size), dtype, device=device, requires_grad=requires_grad)
 
 
 def zeros(
     *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A tensor of zeros."""
-    return place(_core.full(shape_of(size), 0.0, dtype), device, requires_grad)
+    return make("full", shape_of(size), 0.0, dtype, device=device, requires_grad=requires_grad)
 
 
 def ones(
     *size: Any, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A tensor of ones."""
-    return place(_core.full(shape_of(size), 1.0, dtype), device, requires_grad)
+    return make("full", shape_of(size), 1.0, dtype, device=device, requires_grad=requires_grad)
 
 
 def full(
@@ -60,13 +67,14 @@ def full(
     requires_grad: builtins.bool = False,
 ) -> Tensor:  # fmt: skip
     """A tensor of one value; without ``dtype``, of the value's kind."""
-    return place(_core.full(size, fill_value, dtype), device, requires_grad)
+    return make("full", size, fill_value, dtype, device=device, requires_grad=requires_grad)
 
 
 def _like(t: Tensor, value: float | None, kind: dtype | None, device: Any, requires_grad: builtins.bool) -> Tensor:
-    shape, kind = t.shape, kind or t.dtype
-    made = _core.empty(shape, kind) if value is None else _core.full(shape, value, kind)
-    return place(made, t.device if device is None else device, requires_grad)
+    shape, kind, device = t.shape, kind or t.dtype, t.device if device is None else device
+    if value is None:
+        return make("empty", shape, kind, device=device, requires_grad=requires_grad)
+    return make("full", shape, value, kind, device=device, requires_grad=requires_grad)
 
 
 def empty_like(

@@ -10,9 +10,10 @@ from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor, dtype
+from wootz.backend import create
 from wootz.device import Device
 from wootz.dtypes import real_dtype
-from wootz.ops.creation import place, shape_of
+from wootz.ops.creation import make, place, shape_of
 
 __all__ = [
     "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn",
@@ -82,14 +83,15 @@ def _stream(generator: Generator | None) -> tuple[int, ...]:
 
 
 def _parts(
-    draw: Callable[..., Tensor], size: Any, kind: dtype | None, limits: tuple[float, float], generator: Generator | None
+    maker: str, size: Any, kind: dtype | None, limits: tuple[float, float], generator: Generator | None, device: Any
 ) -> Tensor:
     """Random numbers of a kind; complex ones are pairs of real ones."""
     kind = kind or _core.get_default_dtype()
     if not kind.is_complex:
-        return draw(size, kind, *limits, *_stream(generator))
+        return create(maker, device, size, kind, *limits, *_stream(generator))
     shape = (size,) if isinstance(size, builtins.int) else tuple(size)
-    return _core.view_as_complex(draw((*shape, 2), real_dtype(kind), *limits, *_stream(generator))).detach()
+    pairs = create(maker, device, (*shape, 2), real_dtype(kind), *limits, *_stream(generator))
+    return _core.view_as_complex(pairs).detach()
 
 
 def rand(
@@ -97,8 +99,8 @@ def rand(
     requires_grad: builtins.bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1); both parts of complex numbers."""
-    made = _parts(_core.uniform, shape_of(size), dtype, (0.0, 1.0), generator)
-    return place(made, device, requires_grad)
+    made = _parts("uniform", shape_of(size), dtype, (0.0, 1.0), generator, device)
+    return made.requires_grad_() if requires_grad else made
 
 
 def randn(
@@ -107,8 +109,8 @@ def randn(
 ) -> Tensor:  # fmt: skip
     """Normal with mean 0 and standard deviation 1: of complex numbers, each part has variance 1/2."""
     deviation = math.sqrt(0.5) if dtype is not None and dtype.is_complex else 1.0
-    made = _parts(_core.normal, shape_of(size), dtype, (0.0, deviation), generator)
-    return place(made, device, requires_grad)
+    made = _parts("normal", shape_of(size), dtype, (0.0, deviation), generator, device)
+    return made.requires_grad_() if requires_grad else made
 
 
 def normal(
@@ -116,7 +118,8 @@ def normal(
     device: Device | str | None = None,
 ) -> Tensor:  # fmt: skip
     """Normal with the given mean and standard deviation."""
-    return place(_core.normal(size, dtype or _core.get_default_dtype(), mean, std, *_stream(generator)), device, False)
+    kind = dtype or _core.get_default_dtype()
+    return make("normal", size, kind, mean, std, *_stream(generator), device=device, requires_grad=False)
 
 
 def randint(
@@ -124,7 +127,8 @@ def randint(
     device: Device | str | None = None,
 ) -> Tensor:  # fmt: skip
     """Uniform integers in [low, high)."""
-    return place(_core.randint(size, dtype or _core.int64, low, high, *_stream(generator)), device, False)
+    kind = dtype or _core.int64
+    return make("randint", size, kind, low, high, *_stream(generator), device=device, requires_grad=False)
 
 
 def randperm(
@@ -136,15 +140,16 @@ def randperm(
 
 
 def bernoulli(
-    p: float | Tensor, size: Sequence[int] | None = None, *, generator: Generator | None = None
+    p: float | Tensor, size: Sequence[int] | None = None, *, generator: Generator | None = None,
+    device: Device | str | None = None,
 ) -> Tensor:  # fmt: skip
     """Bools that are True with probability p; or of a tensor of probabilities, ones and zeros in its dtype."""
     if isinstance(p, Tensor):
-        drawn = _core.uniform(p.shape, _core.float64, 0.0, 1.0, *_stream(generator))
-        return _core.cast(_core.lt(drawn.to(p.device), p.detach()), p.dtype)
+        drawn = create("uniform", p.device, p.shape, _core.float64, 0.0, 1.0, *_stream(generator))
+        return _core.cast(_core.lt(drawn, p.detach()), p.dtype)
     if size is None:
         raise TypeError("bernoulli: a number p takes a size; a tensor of probabilities has its own")
-    return _core.random_mask(size, p, *_stream(generator))
+    return make("random_mask", size, p, *_stream(generator), device=device, requires_grad=False)
 
 
 def rand_like(t: Tensor, *, generator: Generator | None = None, dtype: dtype | None = None) -> Tensor:

@@ -137,7 +137,7 @@ def multi_margin_loss(
     short = (margin - scores.gather(1, column) + scores).clamp(min=0)
     short = short * short if p == 2 else short
     short = short if weight is None else short * weight[labels].unsqueeze(1)
-    other = wootz.arange(scores.shape[1]) != column
+    other = wootz.arange(scores.shape[1], device=scores.device) != column
     loss = wootz.where(other, short, 0.0).sum(1) / scores.shape[1]
     return reduce_loss(loss if input.dim() == 2 else loss.squeeze(0), reduction)
 

@@ -14,7 +14,7 @@ _SELU_FLOOR = -1.7580993408473766  # what SELU tends to on the left: minus its s
 
 def _kept(input: Tensor, p: float, shape: tuple[int, ...], generator: Generator | None) -> Tensor:
     """1 with probability 1 - ``p``, else 0, in the input's type and place."""
-    return wootz.bernoulli(1 - p, shape, generator=generator).to(input.device).to(input.dtype)
+    return wootz.bernoulli(1 - p, shape, generator=generator, device=input.device).to(input.dtype)
 
 
 def _drops(p: float, training: bool) -> bool:

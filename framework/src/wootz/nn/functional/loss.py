@@ -86,7 +86,7 @@ def nll_loss(
     """Minus the log-probabilities [N, C] (or [C]) of class indices [N] (or a scalar)."""
     check_reduction(reduction)
     rows, labels = _class_rows(input, target)
-    ones = wootz.ones((rows.shape[-1],), dtype=rows.dtype) if weight is None else weight
+    ones = wootz.ones((rows.shape[-1],), dtype=rows.dtype, device=rows.device) if weight is None else weight
     losses, weights = _weighted_rows(rows, labels, ones, ignore_index, 0.0)
     return _finish(losses, weights.sum(), reduction, target)
 
