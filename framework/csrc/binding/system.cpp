@@ -49,7 +49,7 @@ PyObject* batching;  // the same for tensors inside vmap
 PyObject* number(const Tensor& t) {
   if (is_complex(t.dtype())) {
     Complex<double> z = item_complex(t);
-    return PyComplex_FromDoubles(z.real, z.imag);
+    return PyComplex_FromDoubles(z.re, z.im);
   }
   if (is_float(t.dtype())) return PyFloat_FromDouble(item(t));
   return t.dtype() == DType::Bool ? PyBool_FromLong(item(t) != 0) : PyLong_FromLongLong(item_int(t));

@@ -6,15 +6,15 @@ The CPU's results, which tests/wootz/core holds against NumPy and finite differe
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.devices import compare, on_gpu
 from tests.support.optable import FRAMEWORK, Sample, rows, samples
 
 import wootz
-from wootz import _core, autograd
+from wootz import _core
 from wootz.backend import gpu
 from wootz.backend.gpu import pointwise
 
@@ -31,66 +31,9 @@ def operands(row: dict[str, Any]) -> int:
     return row["signature"].count("Tensor") + row["signature"].count("Operand") - 1
 
 
-def moved(value: Any) -> Any:
-    """Arguments with the tensors in them on the GPU."""
-    if isinstance(value, list):
-        return [moved(x) for x in value]
-    if not isinstance(value, wootz.Tensor):
-        return value
-    base = value.detach()
-    on_gpu = base.to("cuda")
-    if not base.is_contiguous():
-        on_gpu = wootz.Tensor(base.T.to("cuda").T)  # as transposed as it was
-    return on_gpu.requires_grad_(value.requires_grad)
-
-
-def inputs_of(value: Any) -> list[wootz.Tensor]:
-    if isinstance(value, (list, tuple)):
-        return [t for x in value for t in inputs_of(x)]
-    if isinstance(value, dict):
-        return inputs_of(list(value.values()))
-    return [value] if isinstance(value, wootz.Tensor) and value.requires_grad else []
-
-
-def outputs_of(value: Any) -> list[wootz.Tensor]:
-    return [value] if isinstance(value, wootz.Tensor) else list(value)
-
-
-def derivatives(sample: Sample, place: Callable[[Any], Any]) -> list[np.ndarray]:
-    """Outputs, gradients of a weighted sum of them, and gradients of a weighted sum of those."""
-    args, kwargs = sample.arguments(grad=True)
-    args = [place(a) for a in args]
-    kwargs = {k: place(v) for k, v in kwargs.items()}
-    found = outputs_of(sample.op()(*args, **kwargs))
-    inputs = inputs_of([args, kwargs])
-    random = np.random.default_rng(5)
-
-    def weighted(ts: list[wootz.Tensor]) -> list[wootz.Tensor]:
-        return [place(wootz.from_numpy(random.standard_normal(t.shape))) for t in ts]
-
-    live = [t for t in found if t.requires_grad]
-    result = found
-    if live:
-        first = autograd.grad(live, inputs, weighted(live), create_graph=True, allow_unused=True)
-        result = [*found, *(g for g in first if g is not None)]
-        live = [g for g in first if g is not None and g.requires_grad]
-    if live:
-        second = autograd.grad(live, inputs, weighted(live), allow_unused=True)
-        result = [*result, *(g for g in second if g is not None)]
-    for t in result:
-        if place is moved:
-            assert t.device.type == "cuda", f"{sample} left the GPU"
-    return [t.detach().cpu().numpy() for t in result]
-
-
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if s.row["name"] != "to_device"], ids=str)
 def test_values_and_two_derivatives_are_the_cpus(sample: Sample, cupy: Any) -> None:
-    expected = derivatives(sample, lambda x: x)
-    found = derivatives(sample, moved)
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+    compare(sample)
 
 
 def test_every_op_of_the_table_runs_on_cuda() -> None:
@@ -112,7 +55,7 @@ def test_in_place_variants_do_what_the_op_does(row: dict[str, Any], cupy: Any) -
     if row["pointwise"] == "integral":
         args = [a.to(wootz.int64) for a in args]
     expected = getattr(_core, row["name"])(*args, **kwargs).numpy()
-    target, *rest = [moved(a) for a in args]
+    target, *rest = [on_gpu(a) for a in args]
     version, address = target._version, target.data_ptr()
     assert getattr(target, row["name"] + "_")(*rest, **kwargs) is target
     np.testing.assert_allclose(target.cpu().numpy(), expected, rtol=1e-12, atol=1e-13)

@@ -38,13 +38,18 @@ def _differentiable(inputs: Sequence[Any]) -> list[int]:
     return where
 
 
+def _beside(array: Any, t: Tensor) -> Tensor:
+    """An array's numbers as a tensor on t's device."""
+    return _core.from_buffer(np.array(array)).to(t.device)
+
+
 def _numerical(fn: Outputs, inputs: Sequence[Any], i: int, probes: list[np.ndarray], eps: float) -> np.ndarray:
     """The slope of Re <probes, outputs> by central differences, element by element.
 
     Of a complex input it is the slope by the real part plus i times that by the imaginary part: Wirtinger's derivative
     by the conjugate, doubled, which is what gradients of complex tensors are.
     """
-    base = inputs[i].detach().numpy().copy()
+    base = inputs[i].numpy(force=True).copy()
     slope: np.ndarray = np.zeros_like(base)
     for at in np.ndindex(*base.shape):
         for direction in (1, 1j) if base.dtype.kind == "c" else (1,):
@@ -61,10 +66,10 @@ def _evaluated(
     moved = base.copy()
     moved[at] += step
     shifted = list(inputs)
-    shifted[i] = _core.from_buffer(moved)
+    shifted[i] = _beside(moved, inputs[i])
     before = _core.set_grad_enabled(False)
     try:
-        return [o.detach().numpy().copy() for o in _outputs(fn, shifted)]
+        return [o.numpy(force=True).copy() for o in _outputs(fn, shifted)]
     finally:
         _core.set_grad_enabled(before)
 
@@ -94,10 +99,10 @@ def gradcheck(
     live = [(o, p) for o, p in zip(outputs, probes, strict=True) if o.requires_grad]
     if not live:
         raise ValueError("no output of the function requires grad")
-    weights = [_core.from_buffer(np.array(p)) for _, p in live]
+    weights = [_beside(p, o) for o, p in live]
     found = grad([o for o, _ in live], [given[i] for i in where], weights, allow_unused=True)
     for i, gradient in zip(where, found, strict=True):
-        analytical = np.zeros(given[i].shape) if gradient is None else gradient.detach().numpy()
+        analytical = np.zeros(given[i].shape) if gradient is None else gradient.numpy(force=True)
         numerical = _numerical(fn, given, i, probes, eps)
         if analytical.shape == numerical.shape and np.allclose(
             analytical, numerical, rtol=rtol, atol=atol, equal_nan=True
@@ -118,7 +123,7 @@ def gradgradcheck(
     where = _differentiable(given)
     random = np.random.default_rng(seed + 1)
     weights = [
-        _core.from_buffer(np.array(_random_like(o, random))).requires_grad_()
+        _beside(_random_like(o, random), o).requires_grad_()
         for o in _outputs(fn, given)
         if o.requires_grad
     ]

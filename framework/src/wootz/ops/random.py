@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from wootz import _core

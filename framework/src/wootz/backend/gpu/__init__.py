@@ -8,14 +8,28 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
-from wootz.backend.gpu import indexing, matrices, movement, optim, pointwise, random, reduction, rows
+from wootz.backend.gpu import (
+    attention,
+    convolution,
+    indexing,
+    matrices,
+    movement,
+    normalization,
+    optim,
+    pointwise,
+    pooling,
+    random,
+    reduction,
+    rows,
+)  # fmt: skip
 from wootz.errors import BackendError
 
 __all__ = ["OPS", "create", "run"]
 
-OPS: dict[str, Callable[..., Any]] = (
-    pointwise.OPS | reduction.OPS | rows.OPS | movement.OPS | matrices.OPS | indexing.OPS | optim.OPS
-)
+_FAMILIES = (
+    pointwise, reduction, rows, movement, matrices, indexing, optim, convolution, pooling, normalization, attention,
+)  # fmt: skip
+OPS: dict[str, Callable[..., Any]] = {name: op for family in _FAMILIES for name, op in family.OPS.items()}
 
 
 def run(cuda: Cuda, op: str, arguments: Sequence[Any]) -> Any:

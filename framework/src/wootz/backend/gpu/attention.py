@@ -1,0 +1,95 @@
+"""Attention on a GPU: by blocks of queries, so that the matrix of scores never exists as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from wootz import _core
+from wootz._core import Tensor
+from wootz.backend.cuda import Cuda
+from wootz.backend.gpu.movement import zeros
+from wootz.backend.gpu.pointwise import assign, fill
+from wootz.errors import DTypeError, ShapeError
+
+__all__ = ["OPS"]
+
+_Ints = Sequence[int]
+_QUERIES_AT_ONCE = 1024  # rows of the score matrix that exist at a time
+
+
+def _scores(cuda: Cuda, q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: bool, first: int) -> Tensor:
+    s = _core.mul_(_core.matmul(q, _core.transpose(k, -1, -2)), scale)
+    if mask is not None:
+        s = _core.where(mask, s, float("-inf")) if mask.dtype == _core.bool else _core.add(s, mask)
+    if causal:
+        xp = cuda.cupy
+        rows, columns = xp.arange(first, first + q.shape[2]), xp.arange(k.shape[2])
+        s = _core.where(cuda.tensor(rows[:, None] >= columns[None, :]), s, float("-inf"))
+    return s
+
+
+def _blocks(q: Tensor, k: Tensor, mask: Tensor | None) -> Iterator[tuple[int, int, Tensor | None]]:
+    """Where each block of queries starts, how long it is, and its part of the mask."""
+    whole = None if mask is None else _core.expand(mask, (*q.shape[:3], k.shape[2]))
+    for first in range(0, q.shape[2], _QUERIES_AT_ONCE):
+        n = min(_QUERIES_AT_ONCE, q.shape[2] - first)
+        yield first, n, None if whole is None else _core.narrow(whole, 2, first, n)
+
+
+def _check_attention(q: Tensor, k: Tensor, v: Tensor) -> None:
+    if any(t.dim() != 4 or t.shape[:2] != q.shape[:2] for t in (q, k, v)):
+        raise ShapeError(
+            "attention: expected query, key and value (batch, heads, length, width) of one batch and heads"
+        )
+    if q.shape[3] != k.shape[3] or k.shape[2] != v.shape[2]:
+        raise ShapeError(f"attention: query {list(q.shape)}, key {list(k.shape)} and value {list(v.shape)} do not fit")
+    if not q.dtype == k.dtype == v.dtype:
+        raise DTypeError("attention: expected query, key and value of one dtype")
+
+
+def _attention(
+    cuda: Cuda, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
+) -> tuple[Tensor, Tensor]:
+    _check_attention(q, k, v)
+    out = zeros(cuda, (*q.shape[:3], v.shape[3]), q.dtype)
+    lse = cuda.empty(q.shape[:3], q.dtype)
+    fill(cuda, lse, float("-inf"))
+    if 0 in (q.numel(), k.numel(), v.numel()):
+        return out, lse
+    for first, n, part in _blocks(q, k, mask):
+        s = _scores(cuda, _core.narrow(q, 2, first, n), k, part, scale, causal, first)
+        total = _core.logsumexp(s, (-1,), True)
+        p = _core.exp(_core.sub(s, _finite(total)))
+        assign(cuda, _core.narrow(out, 2, first, n), _core.matmul(p, v))
+        assign(cuda, _core.narrow(lse, 2, first, n), _core.squeeze(total, (-1,)))
+    return out, lse
+
+
+def _finite(lse: Tensor) -> Tensor:
+    return _core.where(_core.isinf(lse), 0.0, lse)
+
+
+def _attention_backward(
+    cuda: Cuda, grad: Tensor, delta: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, lse: Tensor,
+    scale: float, causal: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    dq, dk, dv = (zeros(cuda, t.shape, t.dtype) for t in (q, k, v))
+    if 0 in (q.numel(), k.numel(), v.numel()):
+        return dq, dk, dv
+    for first, n, part in _blocks(q, k, mask):
+        block, g = _core.narrow(q, 2, first, n), _core.narrow(grad, 2, first, n)
+        total = _core.unsqueeze(_core.narrow(lse, 2, first, n), -1)
+        p = _core.exp(_core.sub(_scores(cuda, block, k, part, scale, causal, first), _finite(total)))
+        dp = _core.matmul(g, _core.transpose(v, -1, -2))
+        ds = _core.mul(_core.mul(p, _core.sub(dp, _core.unsqueeze(_core.narrow(delta, 2, first, n), -1))), scale)
+        assign(cuda, _core.narrow(dq, 2, first, n), _core.matmul(ds, k))
+        _core.add_(dk, _core.matmul(_core.transpose(ds, -1, -2), block))
+        _core.add_(dv, _core.matmul(_core.transpose(p, -1, -2), g))
+    return dq, dk, dv
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "attention": _attention,
+    "attention_backward": _attention_backward,
+}

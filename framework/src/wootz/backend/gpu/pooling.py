@@ -1,0 +1,138 @@
+"""Pooling and resampling on a GPU, of gathers, sums and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wootz import _core
+from wootz._core import Tensor
+from wootz.backend.cuda import Cuda
+from wootz.backend.gpu.movement import zeros
+from wootz.errors import ShapeError
+
+__all__ = ["OPS"]
+
+_Ints = Sequence[int]
+
+
+def _best(cuda: Cuda, windows: Tensor, places: Any, shape: _Ints) -> tuple[Tensor, Tensor]:
+    """The largest of each row of windows [rows, outs, K] and its place; ``places`` is an array [outs, K]."""
+    where = _core.argmax(windows, -1, True)
+    values = _core.gather(windows, -1, where)
+    table = cuda.tensor(places)
+    found = _core.gather(_core.expand(table, windows.shape), -1, where)
+    return _core.reshape(values, tuple(shape)), _core.reshape(found, tuple(shape))
+
+
+def _max_pool(
+    cuda: Cuda, x: Tensor, kernel: _Ints, stride: _Ints, padding: _Ints, dilation: _Ints, ceil_mode: bool
+) -> tuple[Tensor, Tensor]:
+    lead = x.dim() - len(kernel)
+    if lead < 1:
+        raise ShapeError(f"max_pool: {len(kernel)} windowed dimensions of an input of shape {list(x.shape)}")
+    firsts: list[list[int]] = []
+    for n, k, s, p, d in zip(x.shape[lead:], kernel, stride, padding, dilation, strict=True):
+        firsts.append(_starts(n, k, s, p, d, ceil_mode))
+    lines = [
+        [[f + d * i for i in range(k) if 0 <= f + d * i < n] for f in line]
+        for line, n, k, d in zip(firsts, x.shape[lead:], kernel, dilation, strict=True)
+    ]
+    return _pooled(cuda, x, lines)
+
+
+def _starts(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> list[int]:
+    reach = dilation * (kernel - 1) + 1
+    if kernel < 1 or stride < 1 or dilation < 1 or not 0 <= padding <= reach // 2:
+        raise ValueError(f"max_pool: impossible window: kernel {kernel}, stride {stride}, padding {padding}")
+    room = n + 2 * padding - reach
+    count = 0 if room < 0 else (room + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and count and (count - 1) * stride >= n + padding:
+        count -= 1  # a window that begins in the right padding
+    if count < 1:
+        raise ShapeError(f"max_pool: a kernel that reaches over {reach} leaves no output of an input of {n}")
+    return [i * stride - padding for i in range(count)]
+
+
+def _adaptive_max_pool(cuda: Cuda, x: Tensor, output_size: _Ints) -> tuple[Tensor, Tensor]:
+    lead = x.dim() - len(output_size)
+    lines = [
+        [list(range(i * n // m, ((i + 1) * n + m - 1) // m)) for i in range(m)]
+        for n, m in zip(x.shape[lead:], output_size, strict=True)
+    ]
+    return _pooled(cuda, x, lines)
+
+
+def _pooled(cuda: Cuda, x: Tensor, lines: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
+    """Windows given along each dimension by the indices they look at; short ones repeat their first index."""
+    lead = x.dim() - len(lines)
+    sizes, outs = x.shape[lead:], [len(line) for line in lines]
+    table = np.zeros((1, 1), np.int64)
+    for n, line in zip(sizes, lines, strict=True):
+        most = max(map(len, line))
+        one = np.array([w + w[:1] * (most - len(w)) for w in line], np.int64)
+        table = (table[:, None, :, None] * n + one[None, :, None, :]).reshape(len(table) * len(line), -1)
+    shape = (*x.shape[:lead], *outs)
+    if 0 in shape:
+        return cuda.empty(shape, x.dtype), cuda.empty(shape, _core.int64)
+    places = cuda.upload(table)
+    flat = cuda.array(_core.reshape(x.contiguous(), (-1, prod(sizes))))
+    windows = cuda.tensor(cuda.cupy.take(flat, places.reshape(-1), axis=1), x.dtype)
+    return _best(cuda, _core.reshape(windows, (windows.shape[0], *table.shape)), places, shape)
+
+
+def _planes(t: Tensor, n: int) -> Tensor:
+    return _core.reshape(t, (prod(t.shape[: t.dim() - n]), prod(t.shape[t.dim() - n :])))
+
+
+def _scatter_windows(cuda: Cuda, values: Tensor, indices: Tensor, size: _Ints) -> Tensor:
+    lead = values.shape[: values.dim() - len(size)]
+    if values.shape != indices.shape:
+        raise ShapeError(f"scatter_windows: values {list(values.shape)} and indices {list(indices.shape)} differ")
+    flat = zeros(cuda, (prod(lead), prod(size)), values.dtype)
+    made = _core.scatter_add(flat, 1, _planes(indices, len(size)), _planes(values, len(size)))
+    return _core.reshape(made, (*lead, *size))
+
+
+def _gather_windows(cuda: Cuda, t: Tensor, indices: Tensor, dims: int) -> Tensor:
+    return _core.reshape(_core.gather(_planes(t, dims), 1, _planes(indices, dims)), indices.shape)
+
+
+def _resample(cuda: Cuda, t: Tensor, dim: int, start: Tensor, weight: Tensor) -> Tensor:
+    out = None
+    for place, by in _taps(t, dim, start, weight, start.shape[0]):
+        part = _core.mul(_core.index_select(t, dim, place), by)
+        out = part if out is None else _core.add_(out, part)
+    return zeros(cuda, t.shape, t.dtype) if out is None else out
+
+
+def _resample_back(cuda: Cuda, t: Tensor, dim: int, start: Tensor, weight: Tensor, size: int) -> Tensor:
+    dim = range(t.dim())[dim]
+    out = zeros(cuda, (*t.shape[:dim], size, *t.shape[dim + 1 :]), t.dtype)
+    for place, by in _taps(t, dim, start, weight, start.shape[0]):
+        out = _core.index_add(out, dim, place, _core.mul(t, by))
+    return out
+
+
+def _taps(t: Tensor, dim: int, start: Tensor, weight: Tensor, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each tap, the elements it takes and their weights, shaped to broadcast along ``dim``."""
+    if start.dtype != _core.int64 or start.dim() != 1 or weight.dim() != 2 or weight.shape[0] != rows:
+        raise ShapeError(f"resample: start {list(start.shape)} and weight {list(weight.shape)} do not fit")
+    dim = range(t.dim())[dim]
+    shape = tuple(rows if d == dim else 1 for d in range(t.dim()))
+    for tap in range(weight.shape[1]):
+        by = _core.cast(_core.select(weight, 1, tap), t.dtype)
+        yield _core.add(start, tap), _core.reshape(by, shape)
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "max_pool": _max_pool,
+    "adaptive_max_pool": _adaptive_max_pool,
+    "scatter_windows": _scatter_windows,
+    "gather_windows": _gather_windows,
+    "resample": _resample,
+    "resample_back": _resample_back,
+}
