@@ -138,6 +138,19 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Check this machine's GPU with a CUDA wheel of dist/, and print a table; `-- PART ...` for a part of it."""
+    if not any((ROOT / "dist").glob("wootz-*+cu*.whl")):
+        millcert(session, "build", "cu130")
+    newest = max((ROOT / "dist").glob("wootz-*+cu*.whl"), key=lambda wheel: wheel.stat().st_mtime)
+    python, home = os.environ.get("WOOTZ_GPU_PYTHON", sys.executable), ROOT / ".nox" / "gpu"
+    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade", "--target", str(home)]
+    session.run(python, *pip, str(newest), env=isolated(), external=True)
+    path = {"PYTHONPATH": os.pathsep.join([str(home), str(ROOT)])}
+    session.run(python, "-m", "tests.support.gpu", *session.posargs, env=path, external=True)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check style: ruff over every Python file."""
     run(session, "lint", "ruff", "check", *PYTHON_FILES)

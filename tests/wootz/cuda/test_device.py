@@ -220,6 +220,12 @@ def test_an_index_out_of_range_is_reported_where_the_host_waits(cupy, call):
     same(x[wootz.tensor([-1, 0], device="cuda")], np.ones((2, 3)))
 
 
+def test_integers_are_added_at_repeated_places(cupy):
+    x, at = wootz.zeros(3, dtype=wootz.int64, device="cuda"), wootz.tensor([1, 1, 2], device="cuda")
+    same(x.scatter_add(0, at, wootz.tensor([5, -7, 2**40], device="cuda")), [0, -2, 2**40])
+    same(x.index_add(0, at, wootz.tensor([1, 1, -1], device="cuda")), [0, 2, -1])
+
+
 # Memory
 
 

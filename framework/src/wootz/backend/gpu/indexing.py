@@ -66,6 +66,13 @@ def _index(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     return cuda.tensor(made, t.dtype)
 
 
+def _add_at(cuda: Cuda, array: Any, key: Any, values: Any) -> None:
+    """Adds at places that may repeat. The hardware adds no signed 64-bit integers; unsigned ones have the same bits."""
+    if array.dtype == "int64":
+        array, values = array.view("uint64"), values.view("uint64")
+    cuda.cupy.add.at(array, key, values)
+
+
 def _index_put(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None], values: Any, accumulate: bool) -> Tensor:
     if isinstance(values, Tensor):
         if values._device[0] == "cpu":
@@ -81,7 +88,7 @@ def _index_put(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None], values: 
         given = cuda.array(holder)
     key, array = _arrays(cuda, t, indices), cuda.array(out)
     if accumulate:
-        cuda.cupy.add.at(array, key, given)
+        _add_at(cuda, array, key, given)
     else:
         array[key] = given
     return out if kind == t.dtype else cast(cuda, out, t.dtype)
@@ -114,7 +121,7 @@ def _accumulated(cuda: Cuda, t: Tensor, source: Tensor, key: Callable[[], Any]) 
     out = cast(cuda, t, kind)
     if source.numel():
         wide = source if source.dtype == kind else cast(cuda, source, kind)
-        cuda.cupy.add.at(cuda.array(out), key(), cuda.array(wide))
+        _add_at(cuda, cuda.array(out), key(), cuda.array(wide))
     return out if kind == t.dtype else cast(cuda, out, t.dtype)
 
 
