@@ -27,7 +27,7 @@ __all__ = ["FUNCTIONS", "EmulatedCupy"]
 # What the backend may call of CuPy's array functions; a test holds the names against CuPy where it is installed.
 FUNCTIONS = (
     "abs", "absolute", "add", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",
-    "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "array", "asarray",
+    "angle", "conj", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "array", "asarray",
     "ascontiguousarray", "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_to", "ceil", "clip", "concatenate",
     "cos", "cosh", "cumsum", "divide", "empty", "equal", "exp", "exp2", "expm1", "eye", "flip", "floor",
     "floor_divide", "full", "greater", "greater_equal", "invert", "isfinite", "isinf", "isnan", "less", "less_equal",

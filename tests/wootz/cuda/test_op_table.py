@@ -46,7 +46,15 @@ def test_every_op_of_the_table_runs_on_cuda() -> None:
 def test_the_dispatcher_types_results_as_the_table_says(row: dict[str, Any]) -> None:
     name = row["name"]
     returns = RETURNS[name].partition(" -> ")[2] or "same"
-    assert returns == ("float" if name in pointwise.FLOATING else "bool" if name in pointwise.BOOLEAN else "same")
+    assert returns == (
+        "float"
+        if name in pointwise.FLOATING
+        else "bool"
+        if name in pointwise.BOOLEAN
+        else "real"
+        if name in pointwise.REAL
+        else "same"
+    )
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r["inplace"]], ids=lambda r: r["name"])
@@ -62,7 +70,9 @@ def test_in_place_variants_do_what_the_op_does(row: dict[str, Any], cupy: Any) -
     assert target._version > version and target.data_ptr() == address
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r["pointwise"]], ids=lambda r: r["name"])
+@pytest.mark.parametrize(
+    "row", [r for r in ROWS if r["pointwise"] and not r["pointwise"].startswith("complex")], ids=lambda r: r["name"]
+)
 def test_pointwise_ops_do_not_care_how_memory_lies(row: dict[str, Any], cupy: Any) -> None:
     random = np.random.default_rng(3)
     count = operands(row)
@@ -80,7 +90,7 @@ def test_pointwise_ops_do_not_care_how_memory_lies(row: dict[str, Any], cupy: An
 
 KERNEL_TYPES = {
     "all": "bool int8 int32 int64 float32 float64", "number": "int16 int64 float32", "integral": "bool uint8 int64",
-    "float": "int32 float32",
+    "float": "int32 float32", "complex": "complex64",
 }  # fmt: skip
 
 
@@ -92,7 +102,9 @@ KERNEL_TYPES = {
 def test_every_dtype_agrees_with_the_cpu(row: dict[str, Any], kind: str, cupy: Any) -> None:
     random = np.random.default_rng(4)
     count = operands(row)
-    if kind.startswith("float"):
+    if kind.startswith("complex"):
+        arrays = [(random.standard_normal(37) + 1j * random.standard_normal(37)).astype(kind) for _ in range(count)]
+    elif kind.startswith("float"):
         arrays = [random.uniform(0.1, 0.9, 37).astype(kind) for _ in range(count)]
     else:
         arrays = [random.integers(*((0, 2) if kind == "bool" else (1, 5)), 37).astype(kind) for _ in range(count)]

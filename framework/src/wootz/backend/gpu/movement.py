@@ -198,6 +198,16 @@ def _as_strided_scatter(
     return out
 
 
+def _complex(cuda: Cuda, real: Tensor, imag: Tensor) -> Tensor:
+    if real.dtype != imag.dtype or real.dtype.name not in ("float32", "float64"):
+        raise DTypeError(f"complex: expected two floating point tensors of one type, got {real.dtype} and {imag.dtype}")
+    shape = broadcast(real.shape, imag.shape)
+    out = cuda.empty((*shape, 2), real.dtype)
+    for i, part in enumerate((real, imag)):
+        assign(cuda, _core.select(out, -1, i), part)
+    return _core.view_as_complex(out)
+
+
 def _full(cuda: Cuda, near: Tensor, shape: Sequence[int], kind: dtype, value: float) -> Tensor:
     out = cuda.empty(shape, kind)
     fill(cuda, out, value)
@@ -205,7 +215,7 @@ def _full(cuda: Cuda, near: Tensor, shape: Sequence[int], kind: dtype, value: fl
 
 
 OPS: dict[str, Callable[..., Any]] = {
-    "assign": _assign, "clone": _clone, "cast": cast, "copy": _copy, "fill": _fill, "full": _full,
+    "assign": _assign, "complex": _complex, "clone": _clone, "cast": cast, "copy": _copy, "fill": _fill, "full": _full,
     "to_device": lambda cuda, t, device: moved(cuda, t, Device(device)),
     "masked_fill": _masked_fill, "clamp": _clamp, "cat": _cat, "stack": _stack, "flip": _flip,
     "tril": _triangle("tril"), "triu": _triangle("triu"), "select_backward": _placed(_core.select),

@@ -12,12 +12,13 @@ from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.geometry import GeometryError, Operand
-from wootz.dtypes import dtype
+from wootz.dtypes import dtype, real_dtype
 from wootz.errors import DTypeError, ShapeError
 
-__all__ = ["BOOLEAN", "FLOATING", "FUNCTIONS", "OPS", "assign", "broadcast", "cast", "fill"]
+__all__ = ["BOOLEAN", "FLOATING", "FUNCTIONS", "OPS", "REAL", "assign", "broadcast", "cast", "fill"]
 
 # What the op table says of each op's result: of a floating type, or a bool; the others keep their inputs' type.
+REAL = frozenset(("abs", "complex_angle"))  # of complex numbers
 FLOATING = frozenset((
     "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu", "elu", "div", "atan2", "lerp",
     "reciprocal", "sqrt", "rsqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
@@ -83,6 +84,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": lambda _, xp, x: xp.rint(x),
     "lerp": lambda _, xp, x, end, weight: x + weight * (end - x),
     "where": lambda _, xp, condition, x, y: xp.where(condition, x, y),
+    "complex_sgn": lambda _, xp, x: xp.where(x == 0, x, x / xp.where(x == 0, np.dtype(x.dtype).type(1), xp.abs(x))),
 }
 _SAME_NAME = (
     "floor_divide", "remainder", "maximum", "minimum", "abs", "sign", "sqrt", "exp", "expm1", "log", "log2", "log10",
@@ -93,7 +95,7 @@ _SAME_NAME = (
 _NAMES = {
     "neg": "negative", "mul": "multiply", "div": "true_divide", "pow": "power", "asin": "arcsin", "acos": "arccos",
     "atan": "arctan", "atan2": "arctan2", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
-    "gt": "greater", "ge": "greater_equal", "bitwise_not": "invert",
+    "conj_physical": "conj", "complex_angle": "angle", "gt": "greater", "ge": "greater_equal", "bitwise_not": "invert",
     **{name: name for name in _SAME_NAME},
 }  # fmt: skip
 
@@ -247,7 +249,7 @@ def run(cuda: Cuda, op: str, arity: int, arguments: Sequence[Any]) -> Tensor:
     else:
         operands = [_prepared(cuda, x, kind) for x in operands]
     shape = broadcast(*(x.shape if isinstance(x, Tensor) else () for x in operands))
-    result = _core.bool if op in BOOLEAN else kind
+    result = _core.bool if op in BOOLEAN else real_dtype(kind) if op in REAL else kind
     symbol = _symbol(cuda, op, kind, result, numbers)
     if symbol is None or (masked and not isinstance(operands[0], Tensor)):
         return _through_arrays(cuda, op, operands, numbers, kind, result, shape)
@@ -287,7 +289,7 @@ def _through_arrays(
     if all(not isinstance(x, Tensor) for x in operands):
         raise ShapeError(f"{op}: no operand is on the GPU")
     made = FUNCTIONS[op](cuda, cuda.cupy, *map(given, operands), *numbers)
-    array = made.astype("bool" if op in BOOLEAN else name, copy=False)
+    array = made.astype("float32" if narrow and op not in BOOLEAN else result.name, copy=False)
     if tuple(array.shape) != tuple(shape):
         array = cuda.cupy.broadcast_to(array, tuple(shape))
     out = cuda.tensor(array)
