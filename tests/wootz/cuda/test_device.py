@@ -76,7 +76,7 @@ def test_numpy_and_item(cupy):
         memoryview(x)
     assert x[0, 1].item() == 2.5 and float(x[0, 0]) == 1.5 and bool((x > 1).all())
     assert int(wootz.tensor(7, device="cuda")) == 7 and [10, 20, 30][wootz.tensor(1, device="cuda")] == 20
-    assert repr(x) == "tensor([[1.5, 2.5]], device='cuda:0')"
+    assert repr(x) == "tensor([[1.5000, 2.5000]], device='cuda:0')"
     assert wootz.ones(4, device="cuda").sum().item() == 4
 
 

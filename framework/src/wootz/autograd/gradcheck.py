@@ -122,11 +122,7 @@ def gradgradcheck(
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     where = _differentiable(given)
     random = np.random.default_rng(seed + 1)
-    weights = [
-        _beside(_random_like(o, random), o).requires_grad_()
-        for o in _outputs(fn, given)
-        if o.requires_grad
-    ]
+    weights = [_beside(_random_like(o, random), o).requires_grad_() for o in _outputs(fn, given) if o.requires_grad]
     if not weights:
         raise ValueError("no output of the function requires grad")
 
