@@ -14,6 +14,18 @@ template <class T> Complex<T> ours(std::complex<T> z) { return {z.real(), z.imag
 template <class T> T size(Complex<T> z) { return std::hypot(z.re, z.im); }
 template <class T> Complex<T> scaled(Complex<T> z, T by) { return {z.re * by, z.im * by}; }
 template <class T> bool zero(Complex<T> z) { return z.re == 0 && z.im == 0; }
+template <class T> Complex<T> root(Complex<T> z) { return ours(std::sqrt(library(z))); }
+
+// Kahan's formulas (Branch Cuts for Complex Elementary Functions, 1987), since C++ libraries differ in the tenth digit. The
+// sign of a zero says on which side of a cut z lies: 1 - z is made part by part to keep it.
+template <class T> Complex<T> arcsine(Complex<T> z) {
+  Complex<T> less = root(Complex<T>(1 - z.re, -z.im)), more = root(Complex<T>(1 + z.re, z.im));
+  return {std::atan2(z.re, less.re * more.re - less.im * more.im), std::asinh(less.re * more.im - less.im * more.re)};
+}
+template <class T> Complex<T> arccosine(Complex<T> z) {
+  Complex<T> less = root(Complex<T>(1 - z.re, -z.im)), more = root(Complex<T>(1 + z.re, z.im));
+  return {2 * std::atan2(less.re, more.re), std::asinh(more.re * less.im - more.im * less.re)};
+}
 
 namespace fn {
 
@@ -76,18 +88,18 @@ WOOTZ_UNARY(complex_sgn, zero(a) ? a : scaled(a, 1 / size(a)))
 WOOTZ_UNARY(conj_physical, (Complex<T>{a.re, -a.im}))
 WOOTZ_UNARY(square, a * a)
 WOOTZ_UNARY(reciprocal, Complex<T>(1) / a)
-WOOTZ_UNARY(rsqrt, Complex<T>(1) / ours(std::sqrt(library(a))))
+WOOTZ_UNARY(rsqrt, Complex<T>(1) / root(a))
 WOOTZ_UNARY(sigmoid, Complex<T>(1) / (Complex<T>(1) + ours(std::exp(library(-a)))))
 WOOTZ_UNARY(log2, scaled(ours(std::log(library(a))), T(1.44269504088896340736)))
 WOOTZ_UNARY(log10, scaled(ours(std::log(library(a))), T(0.43429448190325182765)))
-WOOTZ_LIBRARY(sqrt)
+WOOTZ_UNARY(sqrt, root(a))
 WOOTZ_LIBRARY(exp)
 WOOTZ_LIBRARY(log)
 WOOTZ_LIBRARY(sin)
 WOOTZ_LIBRARY(cos)
 WOOTZ_LIBRARY(tan)
-WOOTZ_LIBRARY(asin)
-WOOTZ_LIBRARY(acos)
+WOOTZ_UNARY(asin, arcsine(a))
+WOOTZ_UNARY(acos, arccosine(a))
 WOOTZ_LIBRARY(atan)
 WOOTZ_LIBRARY(sinh)
 WOOTZ_LIBRARY(cosh)

@@ -87,8 +87,8 @@ def test_results_never_share_memory_with_operands() -> None:
 
 
 def test_a_device_without_an_array_module_is_named() -> None:
-    with pytest.raises(BackendError, match=r"sort: no array module for 'cuda'.*\.cpu\(\)"):
-        arrays.arrays_of("sort", "cuda")
+    with pytest.raises(BackendError, match=r"sort: no array module for 'abacus'.*\.cpu\(\)"):
+        arrays.arrays_of("sort", "abacus")
 
 
 def test_ops_run_inside_vmap_and_its_derivatives() -> None:
