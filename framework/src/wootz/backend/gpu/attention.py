@@ -1,4 +1,7 @@
-"""Attention on a GPU: by blocks of queries, so that the matrix of scores never exists as a whole."""
+"""Attention on a GPU: by blocks of queries, so that the matrix of scores never exists as a whole.
+
+Of 16-bit floats the scores are float32, in which they cannot overflow; as factors of a product they are rounded.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
+from wootz.backend.gpu.matrices import product
 from wootz.backend.gpu.movement import zeros
-from wootz.backend.gpu.pointwise import assign, fill
+from wootz.backend.gpu.pointwise import as_type, assign, fill, wide_type
 from wootz.errors import DTypeError, ShapeError
 
 __all__ = ["OPS"]
@@ -19,7 +23,7 @@ _QUERIES_AT_ONCE = 1024  # rows of the score matrix that exist at a time
 
 
 def _scores(cuda: Cuda, q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: bool, first: int) -> Tensor:
-    s = _core.mul_(_core.matmul(q, _core.transpose(k, -1, -2)), scale)
+    s = _core.mul_(product(cuda, q, _core.transpose(k, -1, -2)), scale)
     if mask is not None:
         s = _core.where(mask, s, float("-inf")) if mask.dtype == _core.bool else _core.add(s, mask)
     if causal:
@@ -53,7 +57,7 @@ def _attention(
 ) -> tuple[Tensor, Tensor]:
     _check_attention(q, k, v)
     out = zeros(cuda, (*q.shape[:3], v.shape[3]), q.dtype)
-    lse = cuda.empty(q.shape[:3], q.dtype)
+    lse = cuda.empty(q.shape[:3], wide_type(q.dtype))
     fill(cuda, lse, float("-inf"))
     if 0 in (q.numel(), k.numel(), v.numel()):
         return out, lse
@@ -61,7 +65,7 @@ def _attention(
         s = _scores(cuda, _core.narrow(q, 2, first, n), k, part, scale, causal, first)
         total = _core.logsumexp(s, (-1,), True)
         p = _core.exp(_core.sub(s, _finite(total)))
-        assign(cuda, _core.narrow(out, 2, first, n), _core.matmul(p, v))
+        assign(cuda, _core.narrow(out, 2, first, n), product(cuda, as_type(cuda, p, v.dtype), v))
         assign(cuda, _core.narrow(lse, 2, first, n), _core.squeeze(total, (-1,)))
     return out, lse
 
@@ -74,19 +78,20 @@ def _attention_backward(
     cuda: Cuda, grad: Tensor, delta: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, lse: Tensor,
     scale: float, causal: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    dq, dk, dv = (zeros(cuda, t.shape, t.dtype) for t in (q, k, v))
     if 0 in (q.numel(), k.numel(), v.numel()):
-        return dq, dk, dv
+        return zeros(cuda, q.shape, q.dtype), zeros(cuda, k.shape, k.dtype), zeros(cuda, v.shape, v.dtype)
+    dq, dk, dv = (zeros(cuda, t.shape, wide_type(t.dtype)) for t in (q, k, v))
     for first, n, part in _blocks(q, k, mask):
         block, g = _core.narrow(q, 2, first, n), _core.narrow(grad, 2, first, n)
         total = _core.unsqueeze(_core.narrow(lse, 2, first, n), -1)
         p = _core.exp(_core.sub(_scores(cuda, block, k, part, scale, causal, first), _finite(total)))
-        dp = _core.matmul(g, _core.transpose(v, -1, -2))
+        dp = product(cuda, g, _core.transpose(v, -1, -2))
         ds = _core.mul(_core.mul(p, _core.sub(dp, _core.unsqueeze(_core.narrow(delta, 2, first, n), -1))), scale)
-        assign(cuda, _core.narrow(dq, 2, first, n), _core.matmul(ds, k))
-        _core.add_(dk, _core.matmul(_core.transpose(ds, -1, -2), block))
-        _core.add_(dv, _core.matmul(_core.transpose(p, -1, -2), g))
-    return dq, dk, dv
+        p, ds = as_type(cuda, p, q.dtype), as_type(cuda, ds, q.dtype)
+        assign(cuda, _core.narrow(dq, 2, first, n), product(cuda, ds, k))
+        _core.add_(dk, product(cuda, _core.transpose(ds, -1, -2), block))
+        _core.add_(dv, product(cuda, _core.transpose(p, -1, -2), g))
+    return as_type(cuda, dq, q.dtype), as_type(cuda, dk, k.dtype), as_type(cuda, dv, v.dtype)
 
 
 OPS: dict[str, Callable[..., Any]] = {

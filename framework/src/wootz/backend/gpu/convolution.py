@@ -10,8 +10,9 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
+from wootz.backend.gpu.matrices import product as matrix_product
 from wootz.backend.gpu.movement import zeros
-from wootz.backend.gpu.pointwise import assign, fill
+from wootz.backend.gpu.pointwise import as_type, assign, fill
 from wootz.errors import DTypeError, ShapeError
 
 __all__ = ["OPS"]
@@ -78,8 +79,10 @@ def _convolve(
             raise ShapeError(f"convolve: kernel {list(kernel)} is larger than the padded input {list(x.shape)}")
     columns, outs = _columns(cuda, x, kernel, stride, padding, dilation, groups)
     matrix = _core.reshape(weight, (groups, weight.shape[0] // groups, prod(weight.shape[1:])))
-    out = _core.reshape(_core.matmul(matrix, columns), (x.shape[0], weight.shape[0], *outs))
-    return out if bias is None else _core.add_(out, _core.reshape(bias, (-1, *(1,) * len(kernel))))
+    out = _core.reshape(matrix_product(cuda, matrix, columns), (x.shape[0], weight.shape[0], *outs))
+    if bias is not None:
+        _core.add_(out, _core.reshape(bias, (-1, *(1,) * len(kernel))))
+    return as_type(cuda, out, x.dtype)
 
 
 def _convolve_input(
@@ -89,20 +92,20 @@ def _convolve_input(
     kernel, outs, n = weight.shape[2:], output.shape[2:], output.shape[0]
     matrix = _core.reshape(weight, (groups, weight.shape[0] // groups, prod(weight.shape[1:])))
     flat = _core.reshape(output, (n, groups, output.shape[1] // groups, prod(outs)))
-    columns = _core.matmul(_core.transpose(matrix, 1, 2), flat)
+    columns = matrix_product(cuda, _core.transpose(matrix, 1, 2), flat)
     columns = _core.reshape(columns, (n, weight.shape[1] * groups, *kernel, *outs))
     room = [
         max(s + 2 * p, (o - 1) * t + d * (k - 1) + 1)
         for s, p, o, t, d, k in zip(size, padding, outs, stride, dilation, kernel, strict=True)
     ]
-    padded = zeros(cuda, (n, columns.shape[1], *room), output.dtype)
+    padded = zeros(cuda, (n, columns.shape[1], *room), columns.dtype)
     windows = _windows(padded, kernel, stride, dilation, 2)
     for at in product(*map(range, kernel)):  # windows overlap: one place of all of them at a time
         place, part = _at(windows, at, outs), _at(columns, at, outs)
         assign(cuda, place, _core.add(place, part))
     for d, (p, s) in enumerate(zip(padding, size, strict=True)):
         padded = _core.narrow(padded, 2 + d, p, s)
-    return padded.contiguous()
+    return as_type(cuda, padded.contiguous(), output.dtype)
 
 
 def _at(windows: Tensor, at: _Ints, outs: _Ints) -> Tensor:
@@ -127,9 +130,9 @@ def _convolve_weight(
             seen = _core.narrow(seen, 3 + d, 0, n)
         columns = _core.reshape(seen, (*columns.shape[:3], prod(grad.shape[2:])))
     flat = _core.reshape(grad, (x.shape[0], groups, output.shape[1] // groups, prod(grad.shape[2:])))
-    each = _core.matmul(flat, _core.transpose(columns, 2, 3))
+    each = matrix_product(cuda, flat, _core.transpose(columns, 2, 3))
     shape = (output.shape[1], x.shape[1] // groups, *kernel)
-    return _core.reshape(_core.sum(each, (0,)), shape)
+    return _core.reshape(as_type(cuda, _core.sum(each, (0,)), x.dtype), shape)
 
 
 OPS: dict[str, Callable[..., Any]] = {

@@ -12,10 +12,11 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
 from wootz.backend.gpu.movement import zeros
-from wootz.backend.gpu.pointwise import assign, broadcast
+from wootz.backend.gpu.pointwise import assign, broadcast, wide_type
+from wootz.dtypes import dtype
 from wootz.errors import DTypeError, ShapeError
 
-__all__ = ["OPS", "gemm"]
+__all__ = ["OPS", "gemm", "product"]
 
 # cudaDataType of the elements, cublasComputeType, and the type of the factors.
 _TYPES = {
@@ -67,9 +68,12 @@ def _batch_step(t: Tensor, batch: Sequence[int]) -> int | None:
 
 
 def gemm(cuda: Cuda, a: Tensor, b: Tensor, out: Tensor, keep: float = 0.0) -> None:
-    """out = a b + keep out, for stacks of matrices whose batch dimensions broadcast to a contiguous ``out``'s."""
+    """out = a b + keep out, for stacks of matrices whose batch dimensions broadcast to a contiguous ``out``'s.
+
+    ``out`` is of the type of the two, or of float32 where they are 16-bit floats.
+    """
     batch, (m, n), k = out.shape[:-2], out.shape[-2:], a.shape[-1]
-    kind, compute, number = _TYPES[a.dtype.name]
+    (kind, compute, number), made = _TYPES[a.dtype.name], _TYPES[out.dtype.name][0]
     left, right = _matrix(a, batch), _matrix(b, batch)
     one, beta = np.array(1, number), np.array(keep, number)
     # Row-major C = A B is column-major C' = B' A'.
@@ -78,7 +82,7 @@ def gemm(cuda: Cuda, a: Tensor, b: Tensor, out: Tensor, keep: float = 0.0) -> No
         _TRANSPOSE if left.transposed else _NONE, n, m, k, one.ctypes.data,
         right.tensor.data_ptr(), kind, right.leading, right.step,
         left.tensor.data_ptr(), kind, left.leading, left.step, beta.ctypes.data,
-        out.data_ptr(), kind, n, m * n, prod(batch), compute, _DEFAULT_ALGORITHM,
+        out.data_ptr(), made, n, m * n, prod(batch), compute, _DEFAULT_ALGORITHM,
     )  # fmt: skip
 
 
@@ -96,19 +100,24 @@ def _matmul(cuda: Cuda, a: Tensor, b: Tensor) -> Tensor:
     _check("matmul", a, b)
     left = _core.unsqueeze(a, 0) if a.dim() == 1 else a
     right = _core.unsqueeze(b, 1) if b.dim() == 1 else b
-    out = _product(cuda, left, right)
+    out = _product(cuda, left, right, a.dtype)
     shape = [*out.shape[:-2], *([out.shape[-2]] if a.dim() > 1 else []), *([out.shape[-1]] if b.dim() > 1 else [])]
     return _core.reshape(out, tuple(shape))
 
 
-def _product(cuda: Cuda, a: Tensor, b: Tensor) -> Tensor:
+def product(cuda: Cuda, a: Tensor, b: Tensor) -> Tensor:
+    """The product of two stacks of matrices, of 16-bit floats in float32: for what rounds later."""
+    return _product(cuda, a, b, wide_type(a.dtype))
+
+
+def _product(cuda: Cuda, a: Tensor, b: Tensor, kind: dtype) -> Tensor:
     shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     if a.dtype.name not in _TYPES:
         made = cuda.cupy.matmul(cuda.array(a), cuda.array(b))
         return cuda.tensor(made)
     if prod(shape) == 0 or a.shape[-1] == 0:
-        return zeros(cuda, shape, a.dtype)
-    out = cuda.empty(shape, a.dtype)
+        return zeros(cuda, shape, kind)
+    out = cuda.empty(shape, kind)
     if b.dim() == 2 and a.dim() > 2 and a.is_contiguous():  # one product of tall rows instead of many small ones
         rows = prod(shape[:-1])
         gemm(cuda, _core.reshape(a, (rows, a.shape[-1])), b, _core.reshape(out, (rows, shape[-1])))

@@ -12,6 +12,7 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
+from wootz.backend.gpu.pointwise import widened
 from wootz.backend.gpu.rows import plan
 
 __all__ = ["OPS"]
@@ -60,6 +61,14 @@ def _normalise(
     x, dims = x.contiguous(), _sorted(dims, x.dim())
     if _by_row(x, dims, weight, bias, mean):
         return _norm_rows(cuda, x, weight, bias, prod(x.shape[d] for d in dims), eps, centred)[0]
+    made: Tensor = widened(_composed)(cuda, x, weight, bias, mean, var, dims, eps, centred)
+    return made
+
+
+def _composed(
+    cuda: Cuda, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None, var: Tensor | None,
+    dims: _Ints, eps: float, centred: bool,
+) -> Tensor:  # fmt: skip
     out, _ = _standardised(x, mean, var, dims, eps, centred)
     out = out if weight is None else _core.mul(out, weight)
     return out if bias is None else _core.add(out, bias)
@@ -95,7 +104,18 @@ def _normalise_backward(
     inner = tuple(x.shape[d] for d in dims)
     if _by_row(x, dims, weight, bias, mean):
         return _rows_backward(cuda, grad.contiguous(), x, weight, inner, eps, centred)
+    made: tuple[Tensor, Tensor, Tensor] = widened(_composed_backward)(
+        cuda, grad, x, weight, bias, mean, var, dims, eps, centred
+    )
+    return made
+
+
+def _composed_backward(
+    cuda: Cuda, grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor | None,
+    var: Tensor | None, dims: _Ints, eps: float, centred: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     unit, scale = _standardised(x, mean, var, dims, eps, centred)
+    inner = tuple(x.shape[d] for d in dims)
     h = grad if weight is None else _core.mul(grad, weight)
     dx = _core.sub(h, _core.mul(unit, _core.mean(_core.mul(h, unit), dims, True)))
     if centred:
@@ -126,7 +146,7 @@ def _rows_backward(
 
 
 OPS: dict[str, Callable[..., Any]] = {
-    "moments": _moments,
+    "moments": widened(_moments),
     "normalise": _normalise,
     "normalise_backward": _normalise_backward,
 }

@@ -15,7 +15,10 @@ from wootz.backend.geometry import GeometryError, Operand
 from wootz.dtypes import dtype, real_dtype
 from wootz.errors import DTypeError, ShapeError
 
-__all__ = ["BOOLEAN", "FLOATING", "FUNCTIONS", "OPS", "REAL", "assign", "broadcast", "cast", "fill"]
+__all__ = [
+    "BOOLEAN", "FLOATING", "FUNCTIONS", "OPS", "REAL", "as_type", "assign", "broadcast", "cast", "fill", "wide_type",
+    "widened",
+]  # fmt: skip
 
 # What the op table says of each op's result: of a floating type, or a bool; the others keep their inputs' type.
 REAL = frozenset(("abs", "complex_angle"))  # of complex numbers
@@ -32,6 +35,7 @@ _KERNEL_NAMES = {"gelu_erf": "gelu"}
 _BINARY = frozenset((
     "add", "sub", "mul", "div", "pow", "maximum", "minimum", "relu_backward", "eq", "ne", "lt", "le", "gt", "ge",
 ))  # fmt: skip
+_HALVES = frozenset(("float16", "bfloat16"))
 _WIDE: dict[str, Any] = {"f64": np.float64, "i64": np.int64}  # the others compute in float32
 
 Given = Tensor | float | int | bool
@@ -154,6 +158,31 @@ def cast(cuda: Cuda, t: Tensor, kind: dtype) -> Tensor:
     return out
 
 
+def as_type(cuda: Cuda, t: Tensor, kind: dtype) -> Tensor:
+    """The tensor itself if it is of a type, else its `cast`."""
+    return t if t.dtype == kind else cast(cuda, t, kind)
+
+
+def wide_type(kind: dtype) -> dtype:
+    """What a type is computed in: float32 for 16-bit floats, else itself."""
+    return _core.float32 if kind.name in _HALVES else kind
+
+
+def widened(op: Callable[..., Any]) -> Callable[..., Any]:
+    """An op made of other ops, with 16-bit floats in float32 from its inputs to its results, which are rounded once."""
+
+    def run(cuda: Cuda, *arguments: Any) -> Any:
+        kind = next((a.dtype for a in arguments if isinstance(a, Tensor) and a.dtype.name in _HALVES), None)
+        if kind is None:
+            return op(cuda, *arguments)
+        made = op(cuda, *(as_type(cuda, a, wide_type(a.dtype)) if isinstance(a, Tensor) else a for a in arguments))
+        if isinstance(made, Tensor):
+            return as_type(cuda, made, kind)
+        return tuple(as_type(cuda, t, kind) for t in made)
+
+    return run
+
+
 def assign(cuda: Cuda, t: Tensor, value: Given) -> None:
     """Overwrites t with a value that broadcasts to its shape, in t's type."""
     if isinstance(value, Tensor) and value._device[0] == "cpu":
@@ -169,6 +198,11 @@ def assign(cuda: Cuda, t: Tensor, value: Given) -> None:
     if value.dtype == t.dtype and source is None:
         source = target = {2: "f16", 4: "i32", 8: "i64", 1: "u8"}.get(t.itemsize)
     if source is None or target is None or (source == "f16" and value.dtype.name == "int16"):
+        if "bfloat16" in (value.dtype.name, t.dtype.name):  # which array modules do not have
+            value = cast(cuda, value, _core.float32)
+            if t.dtype.name == "bfloat16":
+                assign(cuda, t, value)
+                return
         array, given = cuda.array(t), cuda.array(value)
         array[...] = given.astype(array.dtype) if given.dtype != array.dtype else given
         return
@@ -275,16 +309,14 @@ def _through_arrays(
     cuda: Cuda, op: str, operands: list[Given], numbers: Sequence[float], kind: dtype, result: dtype,
     shape: Sequence[int],
 ) -> Tensor:  # fmt: skip
-    narrow = kind.name == "bfloat16"
-    name = "float32" if narrow else kind.name
+    narrow, name = kind.name in _HALVES, wide_type(kind).name
     if kind.name == "bool" and op in ("sub", "neg"):
         raise DTypeError(f"{op} is not supported for bool; use logical_not or bitwise_xor")
 
     def given(operand: Given) -> Any:
         if not isinstance(operand, Tensor):
             return np.dtype(name).type(operand)
-        wide = cast(cuda, operand, _core.float32) if operand.dtype.name == "bfloat16" else operand
-        return cuda.array(wide)
+        return cuda.array(as_type(cuda, operand, wide_type(operand.dtype)))
 
     if all(not isinstance(x, Tensor) for x in operands):
         raise ShapeError(f"{op}: no operand is on the GPU")

@@ -12,6 +12,7 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
 from wootz.backend.gpu.movement import zeros
+from wootz.backend.gpu.pointwise import widened
 from wootz.errors import ShapeError
 
 __all__ = ["OPS"]
@@ -133,6 +134,6 @@ OPS: dict[str, Callable[..., Any]] = {
     "adaptive_max_pool": _adaptive_max_pool,
     "scatter_windows": _scatter_windows,
     "gather_windows": _gather_windows,
-    "resample": _resample,
-    "resample_back": _resample_back,
+    "resample": widened(_resample),
+    "resample_back": widened(_resample_back),
 }

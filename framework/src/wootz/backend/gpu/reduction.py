@@ -13,7 +13,7 @@ from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.geometry import GeometryError, Operand
-from wootz.backend.gpu.pointwise import cast
+from wootz.backend.gpu.pointwise import cast, widened
 from wootz.dtypes import dtype
 from wootz.errors import DTypeError, ShapeError
 
@@ -163,7 +163,7 @@ def _sum_to_size(cuda: Cuda, t: Tensor, size: Sequence[int]) -> Tensor:
 OPS: dict[str, Callable[..., Any]] = {
     "sum": lambda cuda, t, dim, keepdim, kind: total(cuda, "sum", t, dim, keepdim, kind),
     "prod": lambda cuda, t, dim, keepdim, kind: total(cuda, "prod", t, dim, keepdim, kind),
-    "mean": _mean, "var": _var, "amax": _extremum("amax"), "amin": _extremum("amin"),
+    "mean": _mean, "var": widened(_var), "amax": _extremum("amax"), "amin": _extremum("amin"),
     "argmax": _position("argmax"), "argmin": _position("argmin"), "any": _truth("any"), "all": _truth("all"),
-    "logsumexp": _logsumexp, "sum_to_size": _sum_to_size,
+    "logsumexp": widened(_logsumexp), "sum_to_size": _sum_to_size,
 }  # fmt: skip
