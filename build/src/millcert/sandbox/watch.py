@@ -83,7 +83,7 @@ def _members(keeper: int) -> Iterator[_Process]:
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # proc(5), after the name in brackets: 1 parent, 17 threads, 21 resident pages
-                fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
+                fields = _head(f"/proc/{name}/stat").rpartition(b")")[2].split()
                 found = _Process(int(name), int(fields[17]), int(fields[21]) * _PAGE)
                 children.setdefault(int(fields[1]), []).append(found)
     todo = [keeper]
@@ -91,6 +91,14 @@ def _members(keeper: int) -> Iterator[_Process]:
         below = children.get(todo.pop(), [])
         todo += [member.number for member in below]
         yield from below
+
+
+def _head(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)  # half the time of a file object, for every process of the machine
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)
 
 
 def _size(folder: Path) -> int:
