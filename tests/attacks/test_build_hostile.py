@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,14 +53,21 @@ facts = {
 """)
 
 
+@pytest.fixture
+def beside(warm_store: Store) -> Iterator[Path]:
+    """A folder on the warm store's file system, where its blobs can be linked."""
+    with tempfile.TemporaryDirectory(dir=warm_store.root.parent) as folder:
+        yield Path(folder)
+
+
 def test_what_a_build_can_learn_of_the_machine_is_the_same_everywhere(
-    warm_store: Store, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warm_store: Store, lab: Lab, tmp_path: Path, beside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Host name, user, folders, environment, zone, umask, times and modes of inputs, all written into the output."""
     first = sample_project(tmp_path / "one", {SCRIPT: EVERYTHING})
     second = sample_project(tmp_path / "elsewhere" / "and deeper", {SCRIPT: EVERYTHING})
     here = output_of(warm_store, first, fresh=True)
-    other = Store(tmp_path / "other store")
+    other = Store(beside)
     for blob in (warm_store.root / "blobs").glob("*/*"):
         if not blob.suffix and not other.has(blob.name):  # type: ignore[arg-type] # a file name is the digest
             (other.root / "blobs" / blob.parent.name).mkdir(exist_ok=True)
