@@ -37,6 +37,7 @@ FUNCTIONS = (
     "tan", "tanh", "tril", "triu", "true_divide", "trunc", "unique", "where", "zeros",
 )  # fmt: skip
 _ADDABLE = {np.dtype(t) for t in ("f2", "f4", "f8", "i4", "u4", "u8", "c8", "c16")}  # what atomicAdd knows
+_MEMORY = ("empty", "zeros")  # which only allocate and clear
 DEVICES, REGION, ALIGNMENT = 2, 192 << 20, 512
 _NOTHING, _READ_WRITE = 0, 3
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -187,6 +188,8 @@ class ndarray:  # CuPy's name
         )
 
     def get(self) -> np.ndarray[Any, Any]:
+        if not self.flags.c_contiguous:
+            self._cupy.compiles("get of scattered memory")
         self._cupy.waits()
         with self._cupy.region.open():
             return self.host().copy()
@@ -195,22 +198,22 @@ class ndarray:  # CuPy's name
         self[...] = value
 
     def __getitem__(self, key: Any) -> Any:
-        return self._cupy.apply(lambda a, k: a[k], self, key)
+        return self._cupy.apply("getitem", lambda a, k: a[k], self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         def write(array: Any, k: Any, v: Any) -> None:
             array[k] = v
 
-        self._cupy.apply(write, self, key, value)
+        self._cupy.apply("setitem", write, self, key, value)
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("astype", "reshape", "ravel", "any", "argmax", "copy", "sum", "view", "transpose", "squeeze"):
             raise AttributeError(f"the emulated CuPy array has no {name!r}")
-        return lambda *a, **k: self._cupy.apply(lambda x, *b: getattr(x, name)(*b, **k), self, *a)
+        return lambda *a, **k: self._cupy.apply(name, lambda x, *b: getattr(x, name)(*b, **k), self, *a)
 
 
 def _operator(name: str) -> Any:
-    return lambda self, *others: self._cupy.apply(lambda x, *y: getattr(x, name)(*y), self, *others)
+    return lambda self, *others: self._cupy.apply(name, lambda x, *y: getattr(x, name)(*y), self, *others)
 
 
 _OPERATORS = (
@@ -289,6 +292,7 @@ class EmulatedCupy:
         EmulatedCupy.latest = self
         self.emulator, self.region = emulator, Region()
         self.device, self.launches = 0, []  # type: ignore[var-annotated]
+        self.compiled: list[str] = []
         self.null = self.stream = Stream(null=True, cupy=self)
         self.pinned: dict[int, Any] = {}
         self.waits_of_others: list[int] = []
@@ -316,12 +320,18 @@ class EmulatedCupy:
             return type(value)(self._plain(x) for x in value)
         return value
 
-    def apply(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def compiles(self, name: str) -> None:
+        """Notes a call for which CuPy compiles a kernel when it first meets its types; a test may forbid them."""
+        self.compiled.append(name)
+
+    def apply(self, name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """A NumPy function on device arrays; what it makes is on the device, and its views stay views."""
         with self.region.open():
             with np.errstate(all="ignore"):
                 result = function(*map(self._plain, arguments), **{k: self._plain(v) for k, v in options.items()})
             made = self._wrap(result, arguments)
+        if name not in _MEMORY and not (isinstance(made, ndarray) and made.base is not None):  # views need no kernel
+            self.compiles(name)
         if self.stream.log is not None:
             self.stream.log.append(lambda: self._again(function, arguments, options, made))
         return made
@@ -363,7 +373,7 @@ class EmulatedCupy:
         if plain is None:
             from tests.support.emulated_cuda import digamma as plain  # type: ignore[no-redef]
         vector = np.vectorize(plain, otypes=[float])
-        return lambda x: self.apply(lambda a: vector(a).astype(a.dtype) if a.size else a.copy(), x)
+        return lambda x: self.apply(name, lambda a: vector(a).astype(a.dtype) if a.size else a.copy(), x)
 
     def get_default_memory_pool(self) -> Any:
         region, device = self.region, self.device
@@ -435,10 +445,10 @@ class EmulatedCupy:
             raise AttributeError(f"the emulated CuPy has no {name!r}: add it to FUNCTIONS if CuPy has it")
         function = getattr(np, name)
         if name in ("empty", "zeros", "ones", "full", "arange", "eye"):
-            return lambda *a, **k: self.apply(lambda: function(*a, **k))
+            return lambda *a, **k: self.apply(name, lambda: function(*a, **k))
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return self.apply(function, *arguments, **options)
+            return self.apply(name, function, *arguments, **options)
 
         call.at = self._at(name)  # type: ignore[attr-defined]
         return call
@@ -447,7 +457,7 @@ class EmulatedCupy:
         def at(array: Any, key: Any, values: Any) -> None:
             if array.dtype not in _ADDABLE:
                 raise TypeError(f"{name}.at is not supported for {array.dtype}")
-            self.apply(lambda a, k, v: getattr(np, name).at(a, k, v), array, key, values)
+            self.apply(f"{name}.at", lambda a, k, v: getattr(np, name).at(a, k, v), array, key, values)
 
         return at
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,25 @@ def test_cupy_has_every_name_that_the_backend_says(real):
 
     assert {"ndarray", "cuda.alloc", "cuda.runtime.memcpyAsync"} <= said
     assert [name for name in sorted(said) if not has(name)] == []
+
+
+PROBE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.argv[1:]:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Refuse())
+import cupy
+for name in ("alloc", "MemoryPointer", "UnownedMemory", "MemoryPool", "Stream", "Event", "ExternalStream", "Device",
+             "get_current_stream", "using_allocator", "alloc_pinned_memory", "runtime", "driver"):
+    getattr(cupy.cuda, name)
+cupy.RawModule(path="no file yet"), cupy.ndarray, cupy.cuda.device.get_cublas_handle
+"""
+
+
+def test_cupy_imports_without_what_the_path_without_a_compiler_leaves_out(real):
+    page = (Path(__file__).parents[3] / "docs/decisions/0013-cuda-without-jit.md").read_text("utf-8")
+    told = tomllib.loads(page.partition("```toml")[2].partition("```")[0])["cupy"]
+    subprocess.run([sys.executable, "-c", PROBE, *told["unused_modules"]], check=True)
+    assert "cupy.cuda.thrust" in told["unused_modules"]
