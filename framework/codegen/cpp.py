@@ -237,9 +237,22 @@ def _local(op: Op) -> tuple[str, str]:
     return before, f"wide_ ? wide_.narrow(forward::{op.name}({widened})) : {plain}"
 
 
+def _autocast(op: Op) -> str:
+    """Where a row says so: the same op on inputs cast, while mixed precision is on."""
+    if not op.autocast:
+        return ""
+    policy = ", ".join(f"Precision::{op.autocast.get(t, 'free').capitalize()}" for t in ("cpu", "cuda"))
+    tensors = ", ".join(p.name for p in op.tensors)
+    given = ", ".join(f"cast_({p.name})" if p.is_tensor else p.name for p in op.params)
+    return (
+        "  if (autocasting()) [[unlikely]] {\n"
+        f"    Autocast cast_({{{{{policy}}}}}, {tensors});\n    if (cast_) return ops::{op.name}({given});\n  }}\n"
+    )
+
+
 def _recording_op(op: Op) -> str:
     before, local = _local(op)
-    out = f"{_returns(op)} {op.name}({_declare(op)}) {{\n{before}"
+    out = f"{_returns(op)} {op.name}({_declare(op)}) {{\n{_autocast(op)}{before}"
     if not op.tensors or op.view:
         out += f"  {_returns(op)} result = {local};\n"
     else:
@@ -270,13 +283,14 @@ def _record(op: Op) -> str:
 def _inplace_op(op: Op) -> str:
     rest = "".join(f", {p.name}" for p in op.params[1:])
     tensors = ", ".join(p.name for p in op.tensors)
+    off = "  AutocastOff off_;\n" if op.autocast else ""  # a tensor keeps its type
     direct = f'store_result("{op.name}_", self, ops::{op.name}(self{rest}))'
     if op.direct:
         direct = op.direct
     elif op.pointwise:
         direct = f"if (!remote({tensors})) forward::{op.name}(self{rest}, self);\n  else {direct}"
     return (
-        f'Tensor {op.name}_({_declare(op)}) {{\n  check_inplace(self, "{op.name}_");\n'
+        f'Tensor {op.name}_({_declare(op)}) {{\n{off}  check_inplace(self, "{op.name}_");\n'
         f"  if (recording({tensors})) rebase(self, ops::{op.name}(rewritable(self){rest}));\n"
         f"  else {direct};\n  self.bump();\n  return self;\n}}\n"
     )

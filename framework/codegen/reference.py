@@ -1,4 +1,4 @@
-"""Writes docs/reference/ops.md, a line an op: `python codegen/reference.py`.
+"""Writes docs/reference/ops.md, a line an op, and autocast.md beside it: `python codegen/reference.py`.
 
 Native ops come from the table, the others from the sources of the families written in Python; nothing is imported, so
 that it runs without a build.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from precision import precision_page
 from table import Op, Param, load
 
 __all__ = ["page"]
@@ -101,9 +102,10 @@ def _python_family(path: Path, prefix: str) -> str:
 def _python_families() -> Iterator[str]:
     for path in sorted((SOURCES / "ops").glob("*.py")):
         yield _python_family(path, "")
-    for name in ("linalg", "fft", "special"):
-        single = SOURCES / f"{name}.py"
-        for path in [single] if single.is_file() else sorted((SOURCES / name).glob("*.py")):
+    for name in ("linalg", "fft", "special", "nn.functional"):
+        folder = SOURCES / name.replace(".", "/")
+        single = folder.with_suffix(".py")
+        for path in [single] if single.is_file() else sorted(folder.glob("*.py")):
             yield _python_family(path, f"{name}.")
 
 
@@ -115,3 +117,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), "utf-8")
+    PAGE.with_name("autocast.md").write_text(precision_page(FRAMEWORK), "utf-8")

@@ -81,6 +81,7 @@ def table_json(ops: list[Op]) -> str:
             "pointwise": op.pointwise,
             "complex": op.complex,
             "wide": bool(op.wide),
+            "autocast": op.autocast,
             "out": op.out,
             "inplace": op.inplace,
             "view": op.view,

@@ -27,11 +27,13 @@ _KEYS = {
     "samples",
     "reference",
     "alias",
+    "autocast",
     "tolerance",
     "direct",
     "public",
 }
 _PARAM = re.compile(r"(?P<type>\w+(?:\?)?(?:\[\])?(?:\?)?) (?P<name>\w+)(?:=(?P<default>.+))?$")
+_PRECISIONS = ("same", "low", "wide", "widest")
 _TYPES = {
     "Tensor",
     "Tensor?",
@@ -94,6 +96,7 @@ class Op:
     reference: str = ""
     alias: tuple[str, ...] = ()
     tolerance: float = 0.0
+    autocast: dict[str, str] = field(default_factory=dict)  # by device type: same | low | wide | widest
     direct: str = ""  # what the in-place variant does when nothing records
     public: bool = True  # whether `wootz.<name>` exists
 
@@ -123,6 +126,14 @@ def _parse_params(where: str, text: str) -> tuple[Param, ...]:
             raise ValueError(f"{where}: cannot read parameter {part!r}")
         params.append(Param(match["type"], match["name"], match["default"], keyword_only))
     return tuple(params)
+
+
+def _parse_autocast(where: str, given: object) -> dict[str, str]:
+    """What autocast makes of the inputs: one word for all devices, or one for each that it is in force on."""
+    rule = {"cpu": given, "cuda": given} if isinstance(given, str) else dict(given)  # type: ignore[call-overload]
+    if set(rule) - {"cpu", "cuda"} or set(rule.values()) - set(_PRECISIONS):
+        raise ValueError(f"{where}: autocast is one of {', '.join(_PRECISIONS)} for cpu, cuda or both, not {given!r}")
+    return rule
 
 
 def _parse_row(path: Path, row: dict[str, object]) -> Op:
@@ -162,6 +173,7 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         samples=tuple(row.get("samples", ())),
         reference=str(row.get("reference", "")),  # type: ignore[arg-type]
         alias=tuple(row.get("alias", ())),
+        autocast=_parse_autocast(where, row.get("autocast", {})),
         tolerance=float(row.get("tolerance", 0)),  # type: ignore[arg-type]
         direct=str(row.get("direct", "")),
         public=bool(row.get("public", not str(row["name"]).endswith("_backward"))),

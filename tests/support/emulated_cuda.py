@@ -29,7 +29,7 @@ FUNCTIONS = (
     "abs", "absolute", "add", "all", "amax", "amin", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh",
     "angle", "conj", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "array", "asarray",
     "ascontiguousarray", "bitwise_and", "bitwise_or", "bitwise_xor", "broadcast_to", "ceil", "clip", "concatenate",
-    "cos", "cosh", "cumsum", "divide", "empty", "equal", "exp", "exp2", "expm1", "eye", "flip", "floor",
+    "cos", "cosh", "cumprod", "cumsum", "divide", "empty", "equal", "exp", "exp2", "expm1", "eye", "flip", "floor",
     "floor_divide", "full", "greater", "greater_equal", "invert", "isfinite", "isinf", "isnan", "less", "less_equal",
     "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "matmul", "maximum",
     "minimum", "multiply", "negative", "nonzero", "not_equal", "ones", "pad", "power", "prod", "remainder", "rint",

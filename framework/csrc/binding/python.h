@@ -122,6 +122,7 @@ extern PyMethodDef tensor_functions[];
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef system_functions[];
 extern PyMethodDef mode_functions[];
+extern PyMethodDef autocast_functions[];
 extern PyMethodDef vmap_functions[];
 extern PyMethodDef dlpack_functions[];
 extern PyMethodDef override_functions[];

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/autocast.h"
 #include "core/batch.h"
 #include "forward.h"
 
@@ -60,6 +61,7 @@ bool crosses(const char* op) {
 }  // namespace
 
 TensorList call_backend(const char* op, const BoxedList& arguments) {
+  AutocastOff off;  // what a backend puts an op together from is the op
   if (std::any_of(arguments.begin(), arguments.end(), batched)) return batching(DeviceType::Cpu, op, arguments);
   std::optional<Device> device;
   DeviceType type = DeviceType::Cuda;

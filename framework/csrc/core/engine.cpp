@@ -5,6 +5,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "core/autocast.h"
 #include "core/backend.h"
 #include "forward.h"
 #include "ops.h"
@@ -276,6 +277,7 @@ TensorList sweep(const TensorList& roots, const TensorList& gradients, const Ten
   for (const Tensor& t : inputs)
     WOOTZ_CHECK(t.requires_grad(), ErrorKind::Gradient, "One of the differentiated Tensors does not require grad");
   GradMode mode(options.create_graph);
+  AutocastOff off;  // gradients are of the types that forward chose
   Pass pass(inputs, accumulate, options);
   for (size_t i = 0; i < roots.size(); ++i) pass.seed(roots[i], seed_for(roots[i], gradients[i]));
   pass.run();

@@ -1,4 +1,5 @@
 // The recording ops: for each row of the table, run it where its tensors are and put it on the tape.
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/backend.h"
 #include "forward.h"

@@ -34,6 +34,11 @@ from wootz import special as special  # isort: skip
 from wootz import testing as testing  # isort: skip
 from wootz import utils as utils  # isort: skip
 from wootz import array_api as array_api  # isort: skip
+from wootz.amp.autocast import autocast as autocast  # isort: skip
+from wootz.amp.autocast import clear_autocast_cache as clear_autocast_cache  # isort: skip
+from wootz.amp.autocast import get_autocast_dtype as get_autocast_dtype  # isort: skip
+from wootz.amp.autocast import is_autocast_cache_enabled as is_autocast_cache_enabled  # isort: skip
+from wootz.amp.autocast import is_autocast_enabled as is_autocast_enabled  # isort: skip
 from wootz.func import vmap as vmap  # isort: skip
 from wootz.nn.functional.root import *  # isort: skip
 from wootz.serialize import load as load, save as save  # isort: skip
@@ -46,15 +51,20 @@ if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed
         "__version__",
         "amp",
         "array_api",
+        "autocast",
         "autograd",
+        "clear_autocast_cache",
         "cuda",
         "data",
         "device",
         "fft",
         "from_dlpack",
         "func",
+        "get_autocast_dtype",
         "get_num_threads",
         "get_printoptions",
+        "is_autocast_cache_enabled",
+        "is_autocast_enabled",
         "linalg",
         "load",
         "nn",

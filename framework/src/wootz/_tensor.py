@@ -6,6 +6,7 @@ import builtins
 import weakref
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from inspect import unwrap
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -429,7 +430,7 @@ def _join() -> None:
     for family in ops.FAMILIES:
         for name in family.__all__:
             function = getattr(family, name)
-            if isinstance(function, FunctionType) and function.__code__.co_varnames[:1] == ("self",):
+            if isinstance(function, FunctionType) and unwrap(function).__code__.co_varnames[:1] == ("self",):
                 setattr(Tensor, name, function)
                 if function in writing:
                     setattr(Tensor, name + "_", _in_place(name + "_", function))

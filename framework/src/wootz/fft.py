@@ -142,7 +142,8 @@ def _one(n: int | None) -> Dims:
     return None if n is None else (n,)
 
 
-@op("X(5)", "N(6), 4", "X(2, 3), 5, 0", "N(2, 3), None, 1, 'ortho'", "X(3), norm='forward'", tolerance=1e-12)
+@op("X(5)", "N(6), 4", "X(2, 3), 5, 0", "N(2, 3), None, 1, 'ortho'", "X(3), norm='forward'", tolerance=1e-12,
+    autocast={"cpu": "wide"})  # fmt: skip
 def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The discrete Fourier transform along ``dim``, of the first n entries, or of those and zeros.
 
@@ -151,55 +152,57 @@ def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = N
     return _complex("fft", input, _one(n), (dim,), norm, False)
 
 
-@op("X(5)", "N(6), 4", "X(2, 3), 5, 0", "N(2, 3), None, 1, 'ortho'", tolerance=1e-12)
+@op("X(5)", "N(6), 4", "X(2, 3), 5, 0", "N(2, 3), None, 1, 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `fft`."""
     return _complex("ifft", input, _one(n), (dim,), norm, True)
 
 
-@op("N(5)", "N(6), 4", "N(2, 3), 6, 0", "N(2, 4), None, 1, 'ortho'", "N(1)", tolerance=1e-12)
+@op("N(5)", "N(6), 4", "N(2, 3), 6, 0", "N(2, 4), None, 1, 'ortho'", "N(1)", tolerance=1e-12,
+    autocast={"cpu": "wide"})  # fmt: skip
 def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """`fft` of real numbers: the first n // 2 + 1 frequencies, of which the others are conjugates."""
     return _half("rfft", input, _one(n), (dim,), norm, False)
 
 
-@op("X(4)", "X(4), 5", "X(2, 3), 6, 0", "X(2, 4), None, 1, 'ortho'", "X(3), 3", tolerance=1e-12)
+@op("X(4)", "X(4), 5", "X(2, 3), 6, 0", "X(2, 4), None, 1, 'ortho'", "X(3), 3", tolerance=1e-12,
+    autocast={"cpu": "wide"})  # fmt: skip
 def irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `rfft`; n is the length of the real result, 2 (m - 1) of m frequencies unless given."""
     return _whole("irfft", input, _one(n), (dim,), norm, True)
 
 
-@op("X(4)", "X(4), 5", "X(2, 4), None, 1, 'ortho'", tolerance=1e-12)
+@op("X(4)", "X(4), 5", "X(2, 4), None, 1, 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The real `fft` of a signal that is its own mirrored conjugate, of which half is given."""
     return _whole("hfft", conj(input), _one(n), (dim,), norm, False)
 
 
-@op("N(5)", "N(6), 4", "N(2, 4), None, 1, 'ortho'", tolerance=1e-12)
+@op("N(5)", "N(6), 4", "N(2, 4), None, 1, 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of `hfft`."""
     return conj(_half("ihfft", input, _one(n), (dim,), norm, True))
 
 
-@op("X(2, 3)", "N(2, 3, 2), (2, 2), (0, 1), 'ortho'", tolerance=1e-12)
+@op("X(2, 3)", "N(2, 3, 2), (2, 2), (0, 1), 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def fftn(input: Tensor, s: Dims = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """`fft` along several dimensions (all, unless given), with sizes ``s``."""
     return _complex("fftn", input, s, dim, norm, False)
 
 
-@op("X(2, 3)", "N(2, 3, 2), (2, 2), (0, 1), 'ortho'", tolerance=1e-12)
+@op("X(2, 3)", "N(2, 3, 2), (2, 2), (0, 1), 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def ifftn(input: Tensor, s: Dims = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of `fftn`."""
     return _complex("ifftn", input, s, dim, norm, True)
 
 
-@op("N(2, 3)", "N(2, 3, 2), (2, 4), (0, 1), 'ortho'", tolerance=1e-12)
+@op("N(2, 3)", "N(2, 3, 2), (2, 4), (0, 1), 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def rfftn(input: Tensor, s: Dims = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """`rfft` along the last of several dimensions and `fft` along the others."""
     return _half("rfftn", input, s, dim, norm, False)
 
 
-@op("X(2, 3)", "X(2, 3, 2), (2, 5), (0, 1), 'ortho'", tolerance=1e-12)
+@op("X(2, 3)", "X(2, 3, 2), (2, 5), (0, 1), 'ortho'", tolerance=1e-12, autocast={"cpu": "wide"})
 def irfftn(input: Tensor, s: Dims = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of `rfftn`."""
     return _whole("irfftn", input, s, dim, norm, True)
@@ -217,25 +220,25 @@ def ihfftn(input: Tensor, s: Dims = None, dim: Dims = None, norm: str | None = N
     return conj(_half("ihfftn", input, s, dim, norm, True))
 
 
-@op("X(2, 3)", "X(2, 2, 3), (3, 2)", tolerance=1e-12)
+@op("X(2, 3)", "X(2, 2, 3), (3, 2)", tolerance=1e-12, autocast={"cpu": "wide"})
 def fft2(input: Tensor, s: Dims = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """`fftn` along two dimensions."""
     return _complex("fft2", input, s, dim, norm, False)
 
 
-@op("X(2, 3)", "X(2, 2, 3), (3, 2)", tolerance=1e-12)
+@op("X(2, 3)", "X(2, 2, 3), (3, 2)", tolerance=1e-12, autocast={"cpu": "wide"})
 def ifft2(input: Tensor, s: Dims = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """The inverse of `fft2`."""
     return _complex("ifft2", input, s, dim, norm, True)
 
 
-@op("N(2, 3)", "N(2, 2, 3), (3, 2)", tolerance=1e-12)
+@op("N(2, 3)", "N(2, 2, 3), (3, 2)", tolerance=1e-12, autocast={"cpu": "wide"})
 def rfft2(input: Tensor, s: Dims = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """`rfftn` along two dimensions."""
     return _half("rfft2", input, s, dim, norm, False)
 
 
-@op("X(2, 3)", "X(2, 2, 3), (3, 3)", tolerance=1e-12)
+@op("X(2, 3)", "X(2, 2, 3), (3, 3)", tolerance=1e-12, autocast={"cpu": "wide"})
 def irfft2(input: Tensor, s: Dims = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """The inverse of `rfft2`."""
     return _whole("irfft2", input, s, dim, norm, True)

@@ -32,7 +32,7 @@ def arrays(value: Any) -> Any:
 
 
 def outputs(result: Any) -> list[wootz.Tensor]:
-    found = [result] if isinstance(result, wootz.Tensor) else list(result)
+    found = list(result) if isinstance(result, (list, tuple)) else [result]
     return [t for t in found if isinstance(t, wootz.Tensor)]
 
 
@@ -151,8 +151,8 @@ def to_torch(value: Any, grad: bool) -> Any:
 
 
 def floats(result: Any, kind: type) -> list[Any]:
-    listed = [result] if isinstance(result, kind) else [t for t in result if isinstance(t, kind)]
-    return [t for t in listed if t.requires_grad]
+    listed = list(result) if isinstance(result, (list, tuple)) else [result]
+    return [t for t in listed if isinstance(t, kind) and t.requires_grad]
 
 
 @pytest.mark.parametrize(

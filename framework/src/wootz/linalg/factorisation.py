@@ -29,7 +29,7 @@ def _cholesky(xp: Any, a: Any) -> Any:
     return xp.linalg.cholesky(a)
 
 
-@op("H(3, 3)", "H(2, 3, 3)", "H(3, 3), upper=True", tolerance=1e-12)
+@op("H(3, 3)", "H(2, 3, 3)", "H(3, 3), upper=True", tolerance=1e-12, autocast={"cpu": "wide"})
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L Lᵀ of positive definite matrices (or Lᵀ); the lower triangle of A is read."""
     square("cholesky", A)
@@ -80,7 +80,7 @@ def _qr(xp: Any, a: Any, mode: str) -> Any:
     return tuple(xp.linalg.qr(a, mode=mode))
 
 
-@op("N(4, 2)", "N(3, 3)", "N(2, 2, 4)", tolerance=1e-10)
+@op("N(4, 2)", "N(3, 3)", "N(2, 2, 4)", tolerance=1e-10, autocast={"cpu": "wide"})
 def qr(A: Tensor, mode: str = "reduced") -> QR:
     """(Q, R) with A = Q R, Q's columns orthonormal, R upper triangular.
 

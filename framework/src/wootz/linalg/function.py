@@ -25,7 +25,7 @@ _PADE = [
 ]  # fmt: skip
 
 
-@op("N(3, 3)", "N(2, 3, 3) * 3", "M(3, 3)", "X(3, 3)", tolerance=1e-10)
+@op("N(3, 3)", "N(2, 3, 3) * 3", "M(3, 3)", "X(3, 3)", tolerance=1e-10, autocast={"cpu": "same"})
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponentials of square matrices: Padé's approximant of A / 2**k, squared k times."""
     square("matrix_exp", A, real=False)
@@ -48,13 +48,13 @@ def matrix_exp(A: Tensor) -> Tensor:
     return out
 
 
-@op("[N(2, 3), N(3, 4), N(4, 2)]", "[N(3), N(3, 4), N(4)]", tolerance=1e-12)
+@op("[N(2, 3), N(3, 4), N(4, 2)]", "[N(3), N(3, 4), N(4)]", tolerance=1e-12, autocast="low")
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of matrices in the cheapest order; the first and the last may be vectors."""
     return chain("linalg.multi_dot", tensors)
 
 
-@op("N(2, 3), N(2, 3)", "N(3, 2), N(3, 2), dim=0", "X(2, 3), X(2, 3)")
+@op("N(2, 3), N(2, 3)", "N(3, 2), N(3, 2), dim=0", "X(2, 3), X(2, 3)", autocast="low")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The inner products of vectors along ``dim``, the first conjugated."""
     return _core.sum(conj(x) * y, dim)

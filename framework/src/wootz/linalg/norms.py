@@ -22,7 +22,7 @@ Dim = int | Sequence[int] | None
 
 
 @op("N(2, 3)", "N(2, 3), 1, 1", "N(2, 3), inf, 0, True", "N(2, 3), 3, (0, 1)", "N(3), -inf", "C(3), 0", "Z(3, 2), 2, 1",
-    "P(2, 3), 0.5, 1", "N()")  # fmt: skip
+    "P(2, 3), 0.5, 1", "N()", autocast={"cuda": "wide"})  # fmt: skip
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:  # fmt: skip
@@ -39,7 +39,8 @@ def _summed_extremum(x: Tensor, ord: float, rows: int, columns: int) -> Tensor:
 
 
 @op("N(2, 3)", "N(2, 3, 4), 'fro', (0, 2)", "N(2, 3), 'nuc'", "N(2, 3), 1", "N(2, 3), -1", "N(2, 3), inf",
-    "N(2, 3), -inf", "N(2, 3), 2", "N(3, 3), -2", "N(2, 3, 4), 1, (-1, 0), True", tolerance=1e-10)  # fmt: skip
+    "N(2, 3), -inf", "N(2, 3), 2", "N(3, 3), -2", "N(2, 3, 4), 1, (-1, 0), True", tolerance=1e-10,
+    autocast={"cuda": "wide"})  # fmt: skip
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *, dtype: dtype | None = None
 ) -> Tensor:
@@ -75,7 +76,8 @@ def norm(
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
-@op("N(3, 3)", "N(3, 3), 1", "N(3, 3), 'fro'", "N(2, 3, 3), inf", "N(4, 2), 2", "N(4, 2), -2", tolerance=1e-9)
+@op("N(3, 3)", "N(3, 3), 1", "N(3, 3), 'fro'", "N(2, 3, 3), inf", "N(4, 2), 2", "N(4, 2), -2", tolerance=1e-9,
+    autocast={"cpu": "wide"})  # fmt: skip
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """How much relative errors of a system with these matrices may grow, in the norm ``p`` (default 2)."""
     if p in (None, 2, -2):

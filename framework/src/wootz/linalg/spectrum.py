@@ -57,7 +57,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     return Eigen(*_eigh.many(A, UPLO))
 
 
-@op("H(3, 3)", "H(2, 3, 3)", reference="np.linalg.eigvalsh", tolerance=1e-10)
+@op("H(3, 3)", "H(2, 3, 3)", reference="np.linalg.eigvalsh", tolerance=1e-10, autocast={"cpu": "wide"})
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending."""
     return eigh(A, UPLO).eigenvalues
@@ -142,7 +142,8 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
     return SVD(*_svd.many(A, full_matrices))
 
 
-@op("N(3, 4)", "N(2, 4, 2)", reference="lambda x: np.linalg.svd(x, compute_uv=False)", tolerance=1e-10)
+@op("N(3, 4)", "N(2, 4, 2)", reference="lambda x: np.linalg.svd(x, compute_uv=False)", tolerance=1e-10,
+    autocast={"cpu": "wide"})  # fmt: skip
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values, descending."""
     return svd(A, full_matrices=False).S

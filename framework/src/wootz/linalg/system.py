@@ -28,7 +28,8 @@ def _inv(xp: Any, a: Any) -> Any:
     return xp.linalg.inv(a)
 
 
-@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", "X(3, 3)", reference="np.linalg.inv", tolerance=1e-12)
+@op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", "X(3, 3)", reference="np.linalg.inv", tolerance=1e-12,
+    autocast={"cpu": "wide"})  # fmt: skip
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices."""
     square("inv", A, real=False)
@@ -46,7 +47,7 @@ def _solve(xp: Any, a: Any, b: Any) -> Any:
 
 
 @op("M(3, 3), N(3)", "M(3, 3), N(3, 2)", "M(2, 3, 3), N(2, 3, 2)", "M(3, 3), N(2, 3, 2)", "M(2, 3, 3), N(2, 3)",
-    "M(3, 3), N(2, 3), left=False", "X(3, 3), X(3, 2)", tolerance=1e-12)  # fmt: skip
+    "M(3, 3), N(2, 3), left=False", "X(3, 3), X(3, 2)", tolerance=1e-12, autocast={"cpu": "wide"})  # fmt: skip
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X with A X = B (X A = B if not ``left``); B holds matrices, or vectors if A has one dimension more."""
     vectors = B.dim() == 1 or (A.dim() - 1 == B.dim() and B.shape == A.shape[:-1])
@@ -101,7 +102,8 @@ def solve_triangular(
     return _solve(a, B)
 
 
-@op("N(3, 2), M(3, 3).tril()", "N(3, 2), M(3, 3).triu(), True", tolerance=1e-12, peer="cholesky_solve")
+@op("N(3, 2), M(3, 3).tril()", "N(3, 2), M(3, 3).triu(), True", tolerance=1e-12, peer="cholesky_solve",
+    autocast={"cpu": "wide"})  # fmt: skip
 def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """The X with A X = B, from the Cholesky factor L of A."""
     lower = mh(L) if upper else L
@@ -109,7 +111,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     return solve_triangular(mh(_core.tril(lower)), half, upper=True)
 
 
-@op("M(3, 3).tril()", "M(3, 3).triu(), True", tolerance=1e-12, peer="cholesky_inverse")
+@op("M(3, 3).tril()", "M(3, 3).triu(), True", tolerance=1e-12, peer="cholesky_inverse", autocast={"cpu": "wide"})
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     """The inverse of A, from the Cholesky factor L of A."""
     square("cholesky_inverse", L)
@@ -201,7 +203,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     return Lstsq(solution, residuals, rank, _core.empty((0,), A.dtype))
 
 
-@op("N(2, 3, 6), N(2, 3)", "N(6, 2, 3), N(6)", tolerance=1e-10)
+@op("N(2, 3, 6), N(2, 3)", "N(6, 2, 3), N(6)", tolerance=1e-10, autocast={"cpu": "wide"})
 def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
     """The X with tensordot(A, X, X.dim()) = B; ``dims`` of A are moved to its end first."""
     a = A if dims is None else A.movedim(list(dims), list(range(A.dim() - len(dims), A.dim())))
@@ -212,7 +214,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
     return solve(a.reshape((n, n)), B.reshape((-1,))).reshape(shape)
 
 
-@op("N(2, 3, 6)", "N(4, 2, 2), 1", tolerance=1e-10)
+@op("N(2, 3, 6)", "N(4, 2, 2), 1", tolerance=1e-10, autocast={"cpu": "wide"})
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of A as a map from the dimensions after ``ind`` to those before."""
     first, last = A.shape[:ind], A.shape[ind:]

@@ -140,7 +140,7 @@ def _kept(terms: list[tuple[Tensor, str]], used: set[int], output: str) -> set[s
     "'ab,bc,cd->ad', N(2, 3), N(3, 4), N(4, 2)", "'ij->', N(2, 3)", "'ij->ji', T(2, 3)", "'ij,jk', N(0, 3), N(3, 2)",
     "'iji,jk->ki', N(2, 3, 2), N(3, 2)", "'ij,jk', N(2, 1), N(3, 2)",
     reference="lambda e, *t: np.einsum(e, *t) if t[0].shape != (2, 1) else np.einsum(e, np.repeat(t[0], 3, 1), t[1])",
-    tolerance=1e-12)  # fmt: skip
+    tolerance=1e-12, autocast={"cuda": "low"})  # fmt: skip
 def einsum(*args: Any) -> Tensor:
     """The Einstein sum ``einsum("bij,bjk->bik", a, b)``, of any number of operands.
 

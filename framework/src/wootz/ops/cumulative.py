@@ -34,7 +34,7 @@ def _summand(self: Tensor, kind: dtype | None) -> Tensor:
 
 
 @op("N(3, 4), 1", "N(3, 4), 0", "N(), 0", "N(0, 3), 0", "T(3, 4), -1", "S(3, 4), 1", "I(5, 4), 0",
-    reference="lambda x, dim: np.cumsum(x, dim) if x.ndim else x", inplace=True)  # fmt: skip
+    reference="lambda x, dim: np.cumsum(x, dim) if x.ndim else x", inplace=True, autocast={"cuda": "wide"})  # fmt: skip
 def cumsum(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running sum along ``dim``; integers are summed as int64 unless ``dtype`` says otherwise."""
     x, dim = _summand(self, dtype), wrapped("cumsum", dim, self.dim())
@@ -73,7 +73,8 @@ def _cumprod(xp: Any, x: Any, dim: int) -> Any:
 
 
 @op("N(3, 4), 1", "Z(3, 4), 1", "Z(3, 4), 0", "N(), 0", "N(0, 3), 0", "T(3, 4), -1",
-    reference="lambda x, dim: np.cumprod(x, dim) if x.ndim else x", inplace=True)  # fmt: skip
+    reference="lambda x, dim: np.cumprod(x, dim) if x.ndim else x", inplace=True,
+    autocast={"cuda": "wide"})  # fmt: skip
 def cumprod(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running product along ``dim``; integers are multiplied as int64 unless ``dtype`` says otherwise."""
     x, dim = _summand(self, dtype), wrapped("cumprod", dim, self.dim())

@@ -369,14 +369,14 @@ def rsub(self: Tensor, other: Other, *, alpha: float = 1) -> Tensor:
 
 
 @op("N(2, 3), N(3), N(2, 1)", "N(2, 3), N(2, 3), N(2, 3), value=0.5", "N(), N(), N()",
-    reference="lambda x, a, b, value=1: x + value * a * b", inplace=True)  # fmt: skip
+    reference="lambda x, a, b, value=1: x + value * a * b", inplace=True, autocast={"cuda": "widest"})  # fmt: skip
 def addcmul(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """self + value * tensor1 * tensor2."""
     return _core.add(self, tensor1 * tensor2, alpha=value)
 
 
 @op("N(2, 3), N(3), P(2, 1)", "N(2, 3), N(2, 3), P(2, 3), value=0.5",
-    reference="lambda x, a, b, value=1: x + value * a / b", inplace=True)  # fmt: skip
+    reference="lambda x, a, b, value=1: x + value * a / b", inplace=True, autocast={"cuda": "widest"})  # fmt: skip
 def addcdiv(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """self + value * tensor1 / tensor2. Raises `DTypeError` for integers, whose quotient would not fit."""
     if not any(t.dtype.is_floating_point or t.dtype.is_complex for t in (tensor1, tensor2)):

@@ -198,7 +198,7 @@ def _along(index: Tensor, self: Tensor, dim: int) -> list[Tensor | None]:
 
 
 @op("N(4, 3), 0, wootz.tensor([2, 0]), N(2, 3)", "N(3, 4), 1, wootz.tensor([3, 1]), N(3, 2)",
-    "N(3, 4), -1, wootz.tensor([3, 1]), N(3, 2)", inplace=True)  # fmt: skip
+    "N(3, 4), -1, wootz.tensor([3, 1]), N(3, 2)", inplace=True, autocast={"cpu": "widest"})  # fmt: skip
 def index_copy(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """Self with slices of ``dim`` replaced by those of ``source``."""
     dim = _rows("index_copy", self, dim, index, source)

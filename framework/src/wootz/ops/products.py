@@ -12,7 +12,7 @@ from wootz._core import Tensor
 from wootz.errors import ShapeError
 from wootz.ops.array_op import wrapped
 from wootz.ops.complex_numbers import conj
-from wootz.ops.composite import bmm, broadcast_tensors, mv, outer
+from wootz.ops.composite import bmm, broadcast_tensors, dot, mv, outer
 from wootz.ops.database import op
 
 __all__ = [
@@ -28,25 +28,28 @@ def _added(self: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     return _core.add(self if beta == 1 else self * beta, product, alpha=alpha)
 
 
-@op("N(2, 3, 4), N(2, 3, 2), N(2, 2, 4)", "N(3, 4), N(2, 3, 2), N(2, 2, 4), beta=0.5, alpha=2", inplace=True)
+@op("N(2, 3, 4), N(2, 3, 2), N(2, 2, 4)", "N(3, 4), N(2, 3, 2), N(2, 2, 4), beta=0.5, alpha=2", inplace=True,
+    autocast="low")  # fmt: skip
 def baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * self + alpha * (batch1 @ batch2), matrix by matrix."""
     return _added(self, bmm(batch1, batch2), beta, alpha)
 
 
-@op("N(3, 4), N(2, 3, 2), N(2, 2, 4)", "N(4), N(2, 3, 2), N(2, 2, 4), beta=0.5, alpha=2", inplace=True)
+@op("N(3, 4), N(2, 3, 2), N(2, 2, 4)", "N(4), N(2, 3, 2), N(2, 2, 4), beta=0.5, alpha=2", inplace=True,
+    autocast="low")  # fmt: skip
 def addbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * self + alpha * the sum of batch1 @ batch2 over the batch."""
     return _added(self, _core.sum(bmm(batch1, batch2), 0), beta, alpha)
 
 
-@op("N(3), N(3, 2), N(2)", "N(3), N(3, 2), N(2), beta=0.5, alpha=2", inplace=True)
+@op("N(3), N(3, 2), N(2)", "N(3), N(3, 2), N(2), beta=0.5, alpha=2", inplace=True,
+    autocast={"cpu": "same", "cuda": "low"})  # fmt: skip
 def addmv(self: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * self + alpha * (mat @ vec)."""
     return _added(self, mv(mat, vec), beta, alpha)
 
 
-@op("N(3, 2), N(3), N(2)", "N(3, 2), N(3), N(2), beta=0.5, alpha=2", inplace=True)
+@op("N(3, 2), N(3), N(2)", "N(3, 2), N(3), N(2), beta=0.5, alpha=2", inplace=True, autocast={"cuda": "low"})
 def addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * self + alpha * outer(vec1, vec2)."""
     return _added(self, outer(vec1, vec2), beta, alpha)
@@ -57,7 +60,7 @@ def ger(self: Tensor, vec2: Tensor) -> Tensor:
     return outer(self, vec2)
 
 
-@op("N(3), N(3)", "N(0), N(0)", "X(3), X(3)", reference="np.vdot")
+@op("N(3), N(3)", "N(0), N(0)", "X(3), X(3)", reference="np.vdot", autocast={"cpu": "same", "cuda": "widest"})
 def vdot(self: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors, the first one conjugated."""
     if self.dim() != 1 or self.shape != other.shape:
@@ -72,6 +75,8 @@ def inner(self: Tensor, other: Tensor) -> Tensor:
         return self * other
     if self.shape[-1] != other.shape[-1]:
         raise ShapeError(f"inner: the last dimensions need to match, found {self.shape} and {other.shape}")
+    if self.dim() == other.dim() == 1:
+        return dot(self, other)
     rows, columns = self.reshape((-1, self.shape[-1])), other.reshape((-1, other.shape[-1]))
     return _core.matmul(rows, columns.transpose(0, 1)).reshape((*self.shape[:-1], *other.shape[:-1]))
 
@@ -89,6 +94,7 @@ def kron(self: Tensor, other: Tensor) -> Tensor:
     "N(2, 3), N(2, 3)",
     "N(3, 2), N(3, 2), 0",
     reference="lambda a, b, d=-1: np.cross(a, b, axis=d)",
+    autocast={"cuda": "widest"},
 )
 def cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross product along a dimension of size 3: the one given, or the first."""
@@ -142,7 +148,7 @@ def chain(op: str, tensors: Sequence[Tensor]) -> Tensor:
     return out.squeeze(-1) if last else out
 
 
-@op("N(2, 3), N(3, 4), N(4, 2)", "N(2, 3)", tolerance=1e-12)
+@op("N(2, 3), N(3, 4), N(4, 2)", "N(2, 3)", tolerance=1e-12, autocast={"cuda": "low"})
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices in the cheapest order."""
     return chain("chain_matmul", matrices)

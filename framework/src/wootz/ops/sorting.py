@@ -204,7 +204,8 @@ def _quantile(op: str, self: Tensor, q: Any, dim: int | None, keepdim: bool, int
     "N(2, 6), 0.35, 1, interpolation='lower'", "N(2, 6), 0.35, 1, interpolation='midpoint'",
     "N(2, 6), 0.35, 1, interpolation='nearest'", "N(2, 6), 0.35, 1, interpolation='higher'",
     reference="lambda x, q, dim=None, keepdim=False, interpolation='linear': "
-    "np.quantile(x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation)")  # fmt: skip
+    "np.quantile(x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation)",
+    autocast={"cpu": "wide"})  # fmt: skip
 def quantile(
     self: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -216,7 +217,7 @@ def quantile(
     return _quantile("quantile", self, q, dim, keepdim, interpolation)
 
 
-@op("N(3, 5), 0.3", "wootz.tensor([[1.0, nan, 3.0, 2.5], [0.5] * 4]), 0.4, 1")
+@op("N(3, 5), 0.3", "wootz.tensor([[1.0, nan, 3.0, 2.5], [0.5] * 4]), 0.4, 1", autocast={"cpu": "wide"})
 def nanquantile(
     self: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

@@ -99,7 +99,7 @@ def _erfinv(xp: Any, x: Any) -> Any:
     return erfinv_of(xp, x)
 
 
-@op("U(2, 3)", "U()", "U(0, 2)", "U(3) * 0.01", tolerance=1e-12, inplace=True)
+@op("U(2, 3)", "U()", "U(0, 2)", "U(3) * 0.01", tolerance=1e-12, inplace=True, autocast={"cuda": "wide"})
 def erfinv(self: Tensor) -> Tensor:
     """The y with erf(y) = self; infinite at -1 and 1, NaN beyond."""
     return _erfinv(floating(self))

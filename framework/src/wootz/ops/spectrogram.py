@@ -39,7 +39,7 @@ def _padded(x: Tensor, n: int, mode: str) -> Tensor:
 
 @op("N(20), 8, return_complex=True", "N(2, 20), 8, 3, 6, window=C(6).abs() + 0.1, return_complex=True",
     "N(16), 6, center=False, normalized=True, onesided=False, return_complex=True",
-    "N(5), 8, pad_mode='constant', return_complex=True", tolerance=1e-10)  # fmt: skip
+    "N(5), 8, pad_mode='constant', return_complex=True", tolerance=1e-10, autocast={"cpu": "wide"})  # fmt: skip
 def stft(
     self: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
     window: Tensor | None = None, center: bool = True, pad_mode: str = "reflect", normalized: bool = False,

@@ -62,7 +62,7 @@ def std_mean(
     return std(self, dim, correction=correction, keepdim=keepdim), _core.mean(self, dim, keepdim)
 
 
-@op("N(3, 3)", "N(2, 3)", "I(4, 3, 3)", reference="np.trace")
+@op("N(3, 3)", "N(2, 3)", "I(4, 3, 3)", reference="np.trace", autocast={"cpu": "wide"})
 def trace(self: Tensor) -> Tensor:
     """The sum of a matrix' diagonal."""
     if self.dim() != 2:
@@ -111,6 +111,7 @@ def corrcoef(self: Tensor) -> Tensor:
     "N(3, 2), N(4, 2), inf",
     "N(3, 2), N(4, 2), 3",
     "C(3, 2), C(1, 2), 0",
+    autocast="wide",
 )
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances between each row of x1 and each row of x2: (..., n, d), (..., m, d) to (..., n, m)."""
@@ -130,13 +131,14 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return norm(_core.index_select(input, 0, first) - _core.index_select(input, 0, second), p, -1)
 
 
-@op("N(2, 3), N(2, 3)", "N(2, 3), N(3), 1", "N(3), N(3), inf")
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(3), 1", "N(3), N(3), inf", autocast={"cuda": "wide"})
 def dist(self: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of self - other."""
     return norm(self - other, p)
 
 
-@op("N(3, 4), 2, 0, 1.0", "N(3, 4), 1, 1, 0.5", "N(2, 3, 2), inf, 0, 0.1", inplace=True, tolerance=1e-6)
+@op("N(3, 4), 2, 0, 1.0", "N(3, 4), 1, 1, 0.5", "N(2, 3, 2), inf, 0, 0.1", inplace=True, tolerance=1e-6,
+    autocast={"cuda": "wide"})  # fmt: skip
 def renorm(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Self with each slice of ``dim`` whose p-norm exceeds ``maxnorm`` scaled down to it."""
     if self.dim() < 2:

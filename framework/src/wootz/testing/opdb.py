@@ -100,7 +100,8 @@ class Op:
     """An op by its name below `wootz` ("matmul", "linalg.solve"), callable as it is.
 
     ``reference`` is Python text that computes the same from NumPy float64 arrays, empty where there is none; ``peer``
-    is PyTorch's name for the op, empty where the two differ.
+    is PyTorch's name for the op, empty where the two differ; ``autocast`` what `wootz.autocast` makes of its inputs, by
+    type of device: "low", "wide", "widest" or "same".
     """
 
     name: str
@@ -113,6 +114,7 @@ class Op:
     tolerance: float
     native: bool
     peer: str
+    autocast: dict[str, str]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -131,6 +133,7 @@ def _native() -> list[Op]:
             tolerance=row["tolerance"],
             native=True,
             peer=row["name"] if row["public"] else "",
+            autocast=row["autocast"],
         )
         for row in json.loads(_core._table)
     ]
@@ -145,7 +148,7 @@ def ops() -> list[Op]:
     written = [
         Op(
             row.name, row.family, row.function, _numbered(row.samples), row.reference, row.differentiable, row.inplace,
-            row.tolerance, False, row.peer,
+            row.tolerance, False, row.peer, row.autocast,
         )
         for row in ROWS.values()
     ]  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
+from wootz.amp.autocast import autocast
 from wootz.autograd.graph import saved_tensors_hooks
 from wootz.errors import GradientError
 
@@ -23,6 +25,7 @@ class _Region:
     def __init__(self, run: Callable[[], Any], preserve_rng_state: bool) -> None:
         self.run = run
         self.random = _core.random_state() if preserve_rng_state else None
+        self.precision = {device: _core.autocast_state(device) for device in ("cpu", "cuda")}
         self.meta: list[tuple[tuple[int, ...], Any]] = []
         self.again: dict[int, Tensor] = {}
 
@@ -52,7 +55,10 @@ class _Region:
         try:
             if self.random is not None:
                 _core.set_random_state(*self.random)
-            with saved_tensors_hooks(collect, _never):
+            with ExitStack() as held:
+                for device, (enabled, kind, caches) in self.precision.items():
+                    held.enter_context(autocast(device, kind, enabled, caches))
+                held.enter_context(saved_tensors_hooks(collect, _never))
                 self.run()
         except _Enough:
             pass

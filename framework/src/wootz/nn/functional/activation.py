@@ -6,6 +6,7 @@ from typing import Any
 
 import wootz
 from wootz._tensor import Tensor
+from wootz.ops.database import op
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
@@ -15,61 +16,73 @@ __all__ = [
 ]  # fmt: skip
 
 
+@op("N(2, 3)")
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0)."""
     return input.relu_() if inplace else wootz.relu(input)
 
 
+@op("N(2, 3)", "N(4), 0.2")
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where positive, else ``negative_slope`` x."""
     return wootz.leaky_relu(input, negative_slope)
 
 
+@op("N(2, 3)", "N(4), 0.5")
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where positive, else alpha (exp(x) - 1)."""
     return wootz.elu(input, alpha)
 
 
+@op("N(2, 3)", "N(4), approximate='tanh'")
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x times the normal distribution's cumulative at x, or the tanh formula for it (Hendrycks & Gimpel 2016)."""
     return wootz.gelu(input, approximate)
 
 
+@op("N(2, 3)")
 def silu(input: Tensor) -> Tensor:
     """x sigmoid(x)."""
     return wootz.silu(input)
 
 
+@op("N(2, 3)")
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x))."""
     return wootz.sigmoid(input)
 
 
+@op("N(2, 3)")
 def tanh(input: Tensor) -> Tensor:
     """tanh(x)."""
     return wootz.tanh(input)
 
 
+@op("N(2, 3)", "N(4), 2.0, 1.0")
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta, and x itself where beta x is over ``threshold``."""
     return wootz.softplus(input, beta, threshold)
 
 
+@op("N(2, 3), -1", "N(2, 3, 2), 1")
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``."""
     return wootz.softmax(input, dim, dtype)
 
 
+@op("N(2, 3), -1", "N(2, 3, 2), 1")
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along ``dim``, without overflow."""
     return wootz.log_softmax(input, dim, dtype)
 
 
+@op("N(2, 3)")
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)."""
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+@op("N(2, 3)", "N(5), -0.5, 0.7")
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x, cut off at ``min_val`` and ``max_val``."""
     if min_val > max_val:
@@ -81,26 +94,31 @@ def _put(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
     return input.copy_(result) if inplace else result
 
 
+@op("N(2, 3), 0.1, 20.0")
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where over ``threshold``, else ``value``."""
     return _put(input, wootz.where(input > threshold, input, value), inplace)
 
 
+@op("N(2, 3)")
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """x / 6 + 1/2, cut off at 0 and 1."""
     return _put(input, (input + 3).clamp(0, 6) / 6, inplace)
 
 
+@op("N(2, 3)")
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x times `hardsigmoid` (Howard et al. 2019)."""
     return _put(input, input * hardsigmoid(input), inplace)
 
 
+@op("N(2, 3)")
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where it is further than ``lambd`` from 0, else 0."""
     return wootz.where(input.abs() > lambd, input, 0.0)
 
 
+@op("N(2, 3)")
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved by ``lambd`` towards 0, and 0 where nearer than that."""
     if lambd < 0:
@@ -108,16 +126,19 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return wootz.where(input.abs() > lambd, input - input.sign() * lambd, 0.0)
 
 
+@op("N(2, 3)")
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
     return input - wootz.tanh(input)
 
 
+@op("N(2, 3)")
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return input / (1 + input.abs())
 
 
+@op("N(2, 3)", "N(4), 0.5")
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, else alpha (exp(x / alpha) - 1) (Barron 2017)."""
     if alpha == 0:
@@ -126,22 +147,26 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _put(input, wootz.where(input > 0, input, negative), inplace)
 
 
+@op("N(2, 3)")
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """ELU of such a slope and height that means and variances are kept (Klambauer et al. 2017)."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
     return _put(input, wootz.elu(input, alpha) * scale, inplace)
 
 
+@op("N(2, 3)")
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2020)."""
     return _put(input, input * wootz.softplus(input).tanh(), inplace)
 
 
+@op("N(2, 3)")
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), without overflow."""
     return input.clamp(max=0) - (-input.abs()).exp().log1p()
 
 
+@op("N(2, 4)", "N(4, 2), 0")
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along ``dim``, times the sigmoid of the second (Dauphin et al. 2017)."""
     if input.dim() == 0 or input.shape[dim] % 2:
@@ -150,6 +175,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * b.sigmoid()
 
 
+@op("N(2, 3), P(1)", "N(2, 3, 2), P(3)", autocast="low")
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, else weight x; ``weight`` is one number or one for each of dimension 1 (He et al. 2015)."""
     if weight.dim() > 1 or (weight.numel() != 1 and (input.dim() < 2 or input.shape[1] != weight.numel())):
@@ -158,6 +184,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return wootz.where(input > 0, input, input * slope)
 
 
+@op("N(2, 3)")
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -170,6 +197,7 @@ def rrelu(
     return _put(input, wootz.where(input >= 0, input, input * slope), inplace)
 
 
+@op("N(2, 3), -1", "N(2, 3, 2), 1")
 def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """softmax(-x) along ``dim``."""
     return wootz.softmax(-input, dim, dtype)

@@ -11,6 +11,7 @@ from wootz import Generator, _core
 from wootz._tensor import Tensor
 from wootz.errors import DTypeError, ShapeError
 from wootz.nn.functional.dropout import dropout
+from wootz.ops.database import op
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -72,6 +73,10 @@ def _by_probabilities(
     return dropout(weights, dropout_p, True, generator=generator) @ value
 
 
+@op(
+    "N(1, 2, 3, 4), N(1, 2, 5, 4), N(1, 2, 5, 3)", "N(2, 3, 2), N(2, 3, 2), N(2, 3, 2), is_causal=True",
+    "N(1, 2, 3, 2), N(1, 2, 4, 2), N(1, 2, 4, 2), C(3, 4), scale=0.5", tolerance=1e-11, autocast="low",
+)  # fmt: skip
 def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False, generator: Generator | None = None,

@@ -9,6 +9,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.padding import pad
 from wootz.nn.functional.sizes import Ints, each
+from wootz.ops.database import op
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -53,6 +54,10 @@ def _conv(
     return out.squeeze(0) if single else out
 
 
+@op(
+    "N(2, 2, 5), N(3, 2, 3), N(3)", "N(2, 4), N(2, 1, 2), None, 2, 1, 1, 2",
+    "N(1, 1, 5), N(1, 1, 2), padding='same'", tolerance=1e-12, autocast="low",
+)  # fmt: skip
 def conv1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
@@ -64,6 +69,10 @@ def conv1d(
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@op(
+    "N(2, 2, 4, 3), N(2, 2, 2, 2), N(2)", "N(1, 2, 4, 4), N(2, 1, 3, 3), None, 2, 1, 1, 2", tolerance=1e-12,
+    autocast="low",
+)  # fmt: skip
 def conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
@@ -72,6 +81,7 @@ def conv2d(
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@op("N(1, 1, 3, 3, 2), N(2, 1, 2, 2, 2), N(2)", tolerance=1e-12, autocast="low")
 def conv3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
@@ -117,6 +127,7 @@ def _spread(
     return pad(out, [x for full, n in zip(reversed(size), reversed(near), strict=True) for x in (0, full - n)])
 
 
+@op("N(2, 2, 3), N(2, 3, 2), N(3)", "N(1, 2, 3), N(2, 1, 3), None, 2, 1, 1, 2", tolerance=1e-12, autocast="low")
 def conv_transpose1d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
@@ -128,6 +139,7 @@ def conv_transpose1d(
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@op("N(1, 2, 3, 2), N(2, 2, 2, 2), N(2)", tolerance=1e-12, autocast="low")
 def conv_transpose2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
@@ -136,6 +148,7 @@ def conv_transpose2d(
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@op("N(1, 1, 2, 2, 2), N(1, 2, 2, 2, 1), N(2)", tolerance=1e-12, autocast="low")
 def conv_transpose3d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,

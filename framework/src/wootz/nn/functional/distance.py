@@ -10,6 +10,7 @@ import wootz
 from wootz._tensor import Tensor
 from wootz.nn.functional.activation import logsigmoid
 from wootz.nn.functional.reduction import check_same_shape, reduce_loss
+from wootz.ops.database import op
 
 __all__ = [
     "cosine_embedding_loss", "cosine_similarity", "hinge_embedding_loss", "margin_ranking_loss",
@@ -18,6 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@op("N(2, 3), N(2, 3)", "N(3), N(3), 0", autocast={"cuda": "wide"})
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (|x1| |x2|) along ``dim``, each norm at least ``eps``."""
     a, b = wootz.broadcast_tensors(x1, x2)
@@ -25,11 +27,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return (a * b).sum(dim) / (lengths[0] * lengths[1])
 
 
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(2, 3), 1.0, keepdim=True")
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps over the last dimension."""
     return wootz.norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@op("N(4, 3)", "N(3, 2), 3.0", autocast={"cuda": "wide"})
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of all pairs of rows [N, D]: (0, 1), (0, 2), ..., (1, 2), ..."""
     if input.dim() != 2:
@@ -38,6 +42,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return wootz.norm(input[first] - input[second], p, -1)
 
 
+@op("N(2, 3)", "N(2, 3), 1.0, 0")
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x over its p-norm along ``dim``, which is at least ``eps``."""
     if p == 2:  # the square root has no derivative at 0, the floor under it has
@@ -45,12 +50,14 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     return input / wootz.norm(input, p, dim, True).clamp(min=eps)
 
 
+@op("N(2, 3), B(2, 3) * 2 - 1", autocast="wide")
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
     near = wootz.where(target != -1, input, 0.0)
     return reduce_loss(near + wootz.where(target != 1, (margin - input).clamp(min=0), 0.0), reduction)
 
 
+@op("N(4), N(4), B(4) * 2 - 1", autocast="wide")
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -58,6 +65,7 @@ def margin_ranking_loss(
     return reduce_loss((margin - target * (input1 - input2)).clamp(min=0), reduction)
 
 
+@op("N(4, 3), N(4, 3), B(4) * 2 - 1, 0.1", autocast="wide")
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -72,6 +80,7 @@ def cosine_embedding_loss(
     return reduce_loss(near + wootz.where(target == -1, (cosine - margin).clamp(min=0), 0.0), reduction)
 
 
+@op("N(4, 3), N(4, 3), N(4, 3)", "N(4, 3), N(4, 3), N(4, 3), 2.0, swap=True", autocast="wide")
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
     swap: bool = False, reduction: str = "mean",
@@ -89,6 +98,7 @@ def triplet_margin_loss(
     )
 
 
+@op("N(4, 3), N(4, 3), N(4, 3), margin=2.0")
 def triplet_margin_with_distance_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, *,
     distance_function: Callable[[Tensor, Tensor], Tensor] | None = None, margin: float = 1.0, swap: bool = False,
@@ -103,12 +113,14 @@ def triplet_margin_with_distance_loss(
     return reduce_loss((distance(anchor, positive) - far + margin).clamp(min=0), reduction)
 
 
+@op("N(2, 3), B(2, 3) * 2 - 1", autocast="wide")
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target x)), for targets 1 and -1."""
     check_same_shape(input, target)
     return reduce_loss(-logsigmoid(target * input), reduction)
 
 
+@op("N(2, 3), B(2, 3).double()")
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -125,6 +137,7 @@ def _rows(input: Tensor, target: Tensor, labels: int) -> tuple[Tensor, Tensor]:
     return (input, target) if input.dim() == 2 else (input.unsqueeze(0), target.unsqueeze(0))
 
 
+@op("N(4, 3), I(3, 4)", "N(4, 3), I(3, 4), 2", autocast="wide")
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
     reduction: str = "mean",
@@ -142,6 +155,7 @@ def multi_margin_loss(
     return reduce_loss(loss if input.dim() == 2 else loss.squeeze(0), reduction)
 
 
+@op("N(2, 4), wootz.tensor([[2, 0, -1, 1], [1, -1, 0, 0]])", autocast="wide")
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The sum over labels i and other classes j of max(0, 1 - (x[i] - x[j])), over the number of classes.
 

@@ -6,6 +6,7 @@ import wootz
 from wootz import Generator
 from wootz._tensor import Tensor
 from wootz.errors import ShapeError
+from wootz.ops.database import op
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -28,6 +29,7 @@ def _drop(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool, genera
     return input.mul_(mask) if inplace else input * mask
 
 
+@op("N(2, 3), 0.0", "N(2, 3), 0.5, False")
 def dropout(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -42,6 +44,7 @@ def _channels(input: Tensor, n: int, unbatched: bool) -> tuple[int, ...]:
     return (*input.shape[:lead], *[1] * n)
 
 
+@op("N(2, 3, 2), 0.0", "N(2, 3, 2), 0.5, False")
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -50,6 +53,7 @@ def dropout1d(
     return _drop(input, p, shape, inplace, generator) if _drops(p, training) else input
 
 
+@op("N(2, 3, 2, 1), 0.0", "N(2, 3, 2, 1), 0.5, False")
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -58,6 +62,7 @@ def dropout2d(
     return _drop(input, p, shape, inplace, generator) if _drops(p, training) else input
 
 
+@op("N(1, 2, 2, 1, 2), 0.0", "N(1, 2, 2, 1, 2), 0.5, False")
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -76,6 +81,7 @@ def _alpha(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool, gener
     return input.mul_(mask * scale).add_(shift) if inplace else input * (mask * scale) + shift
 
 
+@op("N(2, 3), 0.5")
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -83,6 +89,7 @@ def alpha_dropout(
     return _alpha(input, p, input.shape, inplace, generator) if _drops(p, training) else input
 
 
+@op("N(2, 3), 0.5")
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:

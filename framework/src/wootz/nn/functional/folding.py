@@ -7,6 +7,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.padding import pad
 from wootz.nn.functional.sizes import Ints, each
+from wootz.ops.database import op
 
 __all__ = ["fold", "unfold"]
 
@@ -38,6 +39,7 @@ class _Windows:
         return [(a, b) for a in spans[0] for b in spans[1]]
 
 
+@op("N(1, 2, 3, 4), 2", "N(1, 1, 4, 4), 2, padding=1, stride=2")
 def unfold(input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1) -> Tensor:
     """The windows of [N, C, H, W] (or [C, H, W]) as columns [N, C KH KW, windows]."""
     if input.dim() not in (3, 4):
@@ -51,6 +53,7 @@ def unfold(input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints =
     return columns if input.dim() == 4 else columns.squeeze(0)
 
 
+@op("N(1, 4, 4), (3, 3), 2", "N(1, 4, 2), (3, 4), 2, stride=2")
 def fold(
     input: Tensor, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Tensor:

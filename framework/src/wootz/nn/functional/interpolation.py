@@ -12,6 +12,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from wootz.nn.functional.resampling import Rows, resample
+from wootz.ops.database import op
 
 __all__ = [
     "channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample", "upsample_bilinear",
@@ -109,6 +110,11 @@ def _target(input: Tensor, size: int | Sequence[int] | None, factor: float | Seq
     return counts, [s / c for s, c in zip(input.shape[2:], counts, strict=True)]
 
 
+@op(
+    "N(1, 2, 3), 5", "N(1, 1, 2, 3), scale_factor=2.0, mode='bilinear'",
+    "N(1, 1, 3, 3), (4, 5), mode='bicubic', align_corners=True", "N(1, 1, 2, 2, 2), 3, mode='trilinear'",
+    tolerance=1e-11, autocast={"cuda": "wide"},
+)  # fmt: skip
 def interpolate(
     input: Tensor, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
@@ -156,6 +162,7 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+@op("N(1, 4, 2, 2), 2")
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """[*, C r^2, H, W] to [*, C, H r, W r]: channels become pixels (Shi et al. 2016)."""
     r = upscale_factor
@@ -167,6 +174,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return x.permute((*range(n), n, n + 3, n + 1, n + 4, n + 2)).reshape((*lead, c // (r * r), h * r, w * r))
 
 
+@op("N(1, 1, 4, 2), 2")
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """[*, C, H r, W r] to [*, C r^2, H, W]: the inverse of `pixel_shuffle`."""
     r = downscale_factor
@@ -192,6 +200,7 @@ def upsample_bilinear(
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 
+@op("N(1, 4, 2, 2), 2")
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels of [N, C, ...] dealt out anew: one of each of ``groups`` in turn (Zhang et al. 2018)."""
     if input.dim() < 3 or groups <= 0 or input.shape[1] % groups:

@@ -8,10 +8,12 @@ import wootz
 from wootz._tensor import Tensor
 from wootz.nn.functional.activation import logsigmoid
 from wootz.nn.functional.reduction import check_reduction, check_same_shape, reduce_loss
+from wootz.ops.database import op
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
 
+@op("P(2, 3) / 3, P(2, 3) / 2, reduction='sum'", "P(2, 3) / 3, C(2, 3).sigmoid(), P(3).detach()", autocast="wide")
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -24,6 +26,7 @@ def binary_cross_entropy(
     return reduce_loss(loss if weight is None else loss * weight, reduction)
 
 
+@op("N(2, 3), C(2, 3).sigmoid()", "N(2, 3), C(2, 3).sigmoid(), pos_weight=P(3).detach()", autocast="wide")
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean",
     pos_weight: Tensor | None = None,
@@ -40,6 +43,10 @@ def binary_cross_entropy_with_logits(
     return reduce_loss(loss if weight is None else loss * weight, reduction)
 
 
+@op(
+    "N(4, 3), I(3, 4)", "N(2, 3, 2), I(3, 2, 2), P(3).detach(), label_smoothing=0.1",
+    "N(2, 3), C(2, 3).softmax(-1), reduction='sum'", autocast="wide",
+)  # fmt: skip
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -80,6 +87,7 @@ def _against_probabilities(
     return loss.sum() / max(1, loss.numel()) if reduction == "mean" else reduce_loss(loss, reduction)
 
 
+@op("N(4, 3), I(3, 4)", "N(2, 3, 2), I(3, 2, 2), P(3).detach(), ignore_index=1, reduction='none'", autocast="wide")
 def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:

@@ -11,6 +11,7 @@ from wootz.autograd import no_grad
 from wootz.errors import ShapeError
 from wootz.nn.functional.padding import pad
 from wootz.nn.functional.pooling import avg_pool2d
+from wootz.ops.database import op
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
 
@@ -27,6 +28,7 @@ def _fit(what: str, parameter: Tensor | None, shape: Sequence[int]) -> None:
         raise ShapeError(f"expected {what} of shape {tuple(shape)}, got {tuple(parameter.shape)}")
 
 
+@op("N(2, 3), (3,), N(3), N(3)", "N(2, 3, 4), (3, 4)", tolerance=1e-11, autocast={"cuda": "wide"})
 def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -38,6 +40,7 @@ def layer_norm(
     return _core.normalise(input, weight, bias, None, None, dims, eps)
 
 
+@op("N(2, 3), (3,), N(3)", tolerance=1e-11, autocast={"cuda": "wide"})
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -67,6 +70,7 @@ def _grouped(input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | N
     return _core.normalise(x, weight, bias, mean, var, (2, 3), eps).reshape(input.shape)
 
 
+@op("N(2, 4, 3), 2, N(4), N(4)", tolerance=1e-11, autocast={"cuda": "wide"})
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -102,6 +106,7 @@ def _normalised_by_running(
     return input * scale.reshape(shape) + shift.reshape(shape)
 
 
+@op("N(4, 3), None, None, N(3), N(3), True", "N(2, 3, 2), C(3), P(3).detach(), N(3), N(3)", tolerance=1e-11)
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
@@ -128,6 +133,7 @@ def batch_norm(
     return out.transpose(0, 1) if input.dim() == 2 else out.reshape(input.shape)
 
 
+@op("N(2, 3, 4)", "N(2, 2, 4), None, None, N(2), N(2)", tolerance=1e-11)
 def instance_norm(
     input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
     bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
@@ -148,6 +154,7 @@ def instance_norm(
     return _grouped(input, channels, weight, bias, eps)
 
 
+@op("N(2, 4, 3), 3, 0.1")
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha mean of x^2 over ``size`` neighbouring channels)^beta, (Krizhevsky et al. 2012)."""
     if input.dim() < 3:

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import wootz
 from wootz._tensor import Tensor
 from wootz.errors import ShapeError
+from wootz.ops.database import op
+from wootz.ops.precision import autocasting
 
 __all__ = ["pad"]
 
 _MODES = ("constant", "reflect", "replicate", "circular")
 
 
+@op(
+    "N(2, 3), (1, 2)", "N(1, 2, 3), (1, 2), 'reflect'", "N(1, 2, 3), (2, 1), 'replicate'",
+    "N(1, 2, 3), (1, 2), 'circular'", "N(2, 3), (-1, 1, 0, 2), 'constant', 0.5",
+)  # fmt: skip
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Pads the last dimensions: (left, right, top, bottom, ...) from the last one backwards; negative numbers crop.
 
@@ -30,11 +36,18 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     sides = [side for side in sides if side[1:] != (0, 0)]
     if mode == "constant":
         return _constant(input, sides, value or 0.0)
+    return (_gathered if mode == "circular" else _mirrored)(input, sides, mode)
+
+
+def _gathered(input: Tensor, sides: list[tuple[int, int, int]], mode: str) -> Tensor:
     for dim, left, right in sides:
-        input = input.index_select(
-            dim, wootz.tensor(_indices(input.shape[dim], left, right, mode), device=input.device)
-        )
+        places = _indices(input.shape[dim], left, right, mode)
+        input = input.index_select(dim, wootz.tensor(places, device=input.device))
     return input
+
+
+# PyTorch lists these two modes among what float32 is for on the CPU.
+_mirrored = autocasting(_gathered, {"cpu": "wide"})
 
 
 def _constant(input: Tensor, sides: list[tuple[int, int, int]], value: float) -> Tensor:

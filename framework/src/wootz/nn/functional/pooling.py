@@ -12,6 +12,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.resampling import Rows, resample
 from wootz.nn.functional.sizes import Ints, each
+from wootz.ops.database import op
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
@@ -41,6 +42,7 @@ def _max_pool(
     return (found[0], found[1]) if return_indices else found[0]
 
 
+@op("N(2, 2, 6), 2", "N(2, 2, 6), 3, 2, 1, return_indices=True")
 def max_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -49,6 +51,7 @@ def max_pool1d(
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@op("N(1, 2, 4, 5), 2", "N(1, 2, 4, 5), 3, 2, 1, return_indices=True")
 def max_pool2d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -57,6 +60,7 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@op("N(1, 1, 3, 4, 4), 2", "N(1, 1, 3, 4, 4), 3, 2, 1, return_indices=True", autocast={"cpu": "wide"})
 def max_pool3d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
@@ -79,16 +83,19 @@ def _adaptive_max_pool(n: int, input: Tensor, output_size: Sizes, return_indices
     return (found[0], found[1]) if return_indices else found[0]
 
 
+@op("N(2, 2, 6), 2", "N(2, 2, 6), 3, return_indices=True")
 def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Maxima:
     """`max_pool1d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_max_pool(1, input, output_size, return_indices)
 
 
+@op("N(1, 2, 4, 5), 2", "N(1, 2, 4, 5), 3, return_indices=True")
 def adaptive_max_pool2d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Maxima:
     """`max_pool2d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_max_pool(2, input, output_size, return_indices)
 
 
+@op("N(1, 1, 3, 4, 4), 2", "N(1, 1, 3, 4, 4), 3, return_indices=True", autocast={"cpu": "wide"})
 def adaptive_max_pool3d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Maxima:
     """`max_pool3d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_max_pool(3, input, output_size, return_indices)
@@ -145,6 +152,7 @@ def _avg_pool(
     return input / divisor_override if divisor_override is not None else input
 
 
+@op("N(2, 2, 6), 2", "N(2, 2, 6), 3, 2, 1, count_include_pad=False")
 def avg_pool1d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -153,6 +161,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@op("N(1, 2, 4, 5), 2", "N(1, 2, 4, 5), 3, 2, 1, count_include_pad=False")
 def avg_pool2d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -161,6 +170,7 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@op("N(1, 1, 3, 4, 4), 2", "N(1, 1, 3, 4, 4), 3, 2, 1, count_include_pad=False", autocast={"cpu": "wide"})
 def avg_pool3d(
     input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
@@ -176,16 +186,19 @@ def _adaptive_avg_pool(n: int, input: Tensor, output_size: Sizes) -> Tensor:
     return input
 
 
+@op("N(2, 2, 6), 3")
 def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
     """`avg_pool1d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_avg_pool(1, input, output_size)
 
 
+@op("N(1, 2, 4, 5), 3")
 def adaptive_avg_pool2d(input: Tensor, output_size: Sizes) -> Tensor:
     """`avg_pool2d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@op("N(1, 1, 3, 4, 4), 3", autocast={"cpu": "wide"})
 def adaptive_avg_pool3d(input: Tensor, output_size: Sizes) -> Tensor:
     """`avg_pool3d` over ``output_size`` windows that share the input out evenly."""
     return _adaptive_avg_pool(3, input, output_size)
@@ -199,6 +212,7 @@ def _lp_pool(
     return (mean.sign() * mean.abs().relu() * count).pow(1 / norm_type)
 
 
+@op("P(2, 2, 6), 2.0, 2", tolerance=1e-11)
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -206,6 +220,7 @@ def lp_pool1d(
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@op("P(1, 2, 4, 5), 2.0, 2", tolerance=1e-11)
 def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -213,6 +228,7 @@ def lp_pool2d(
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@op("P(1, 1, 3, 4, 4), 2.0, 2", tolerance=1e-11, autocast={"cpu": "wide"})
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -238,6 +254,7 @@ def _max_unpool(
     return _core.scatter_windows(input / times, indices, size)
 
 
+@op("N(1, 2, 2), wootz.tensor([[[1, 2], [0, 3]]]), 2", autocast={"cpu": "wide"})
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
@@ -246,6 +263,7 @@ def max_unpool1d(
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@op("N(1, 1, 2, 2), wootz.tensor([[[[0, 2], [9, 15]]]]), 2", autocast={"cpu": "wide"})
 def max_unpool2d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,
@@ -254,6 +272,7 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@op("N(1, 1, 1, 1, 2), wootz.tensor([[[[[3, 10]]]]]), 2", autocast={"cpu": "wide"})
 def max_unpool3d(
     input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: Sequence[int] | None = None,

@@ -7,18 +7,21 @@ import math
 import wootz
 from wootz._tensor import Tensor
 from wootz.nn.functional.reduction import check_reduction, check_same_shape, reduce_loss
+from wootz.ops.database import op
 
 __all__ = [
     "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
 
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(2, 3), reduction='none'", autocast="wide")
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input - target)^2, of equal shapes; a mean is over the weights."""
     check_same_shape(input, target)
     return _weighted((input - target).square(), weight, reduction)
 
 
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(2, 3), reduction='none'", autocast="wide")
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input - target|, of equal shapes; a mean is over the weights."""
     check_same_shape(input, target)
@@ -32,6 +35,7 @@ def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return total / weight.expand(loss.shape).sum() if reduction == "mean" else total
 
 
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(2, 3), reduction='none'", autocast="wide")
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -43,6 +47,7 @@ def huber_loss(
     return _weighted(wootz.where(size < delta, size.square() / 2, delta * (size - delta / 2)), weight, reduction)
 
 
+@op("N(2, 3), N(2, 3)", "N(2, 3), N(2, 3), reduction='none'", autocast="wide")
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target (Girshick 2015)."""
     check_same_shape(input, target)
@@ -54,6 +59,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     return reduce_loss(wootz.where(size < beta, size.square() / (2 * beta), size - beta / 2), reduction)
 
 
+@op("N(2, 3), P(2, 3)", "N(2, 3), N(2, 3), reduction='batchmean', log_target=True", autocast="wide")
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target (log(target) - input), for log-probabilities ``input``: the Kullback-Leibler divergence when summed.
 
@@ -72,6 +78,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     return reduce_loss(loss, reduction)
 
 
+@op("N(2, 3), P(2, 3)", "P(2, 3), P(2, 3), False, True", autocast="wide")
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, eps: float = 1e-8,
     reduction: str = "mean",
@@ -88,6 +95,7 @@ def poisson_nll_loss(
     return reduce_loss(loss, reduction)
 
 
+@op("N(2, 3), N(2, 3), P(2, 3)", "N(2, 3), N(2, 3), P(2, 1), True")
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:

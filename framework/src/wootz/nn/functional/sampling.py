@@ -10,6 +10,7 @@ import wootz
 from wootz import _core
 from wootz._tensor import Tensor
 from wootz.errors import ShapeError
+from wootz.ops.database import op
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -17,6 +18,7 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDING = ("zeros", "border", "reflection")
 
 
+@op("N(1, 2, 3), (1, 1, 2, 3), False", "N(1, 3, 4), (1, 1, 2, 2, 2), True")
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
     """Coordinates for `grid_sample` [N, *spatial, n] out of affine maps [N, n, n + 1]; ``size`` is (N, C, *spatial).
 
@@ -82,6 +84,10 @@ def _taps(x: Tensor, extent: int, mode: str, padding: str, corners: bool) -> lis
     return [(first, 1 - (x - first)), (first + 1, x - first)]
 
 
+@op(
+    "N(1, 2, 3, 4), U(1, 2, 2, 2), align_corners=False", "N(1, 1, 3, 3), U(1, 2, 2, 2), 'bicubic', 'border', True",
+    tolerance=1e-11, autocast={"cpu": "wide", "cuda": "widest"},
+)  # fmt: skip
 def grid_sample(
     input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Tensor:

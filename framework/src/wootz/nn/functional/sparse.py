@@ -7,10 +7,12 @@ import numpy as np
 import wootz
 from wootz._tensor import Tensor
 from wootz.errors import DTypeError
+from wootz.ops.database import op
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
+@op("I(5, 2, 3), N(5, 2)", "I(5, 3), N(5, 2), 1")
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """Rows of ``weight`` by index; those of ``padding_idx`` get no gradient."""
     rows = wootz.embedding(weight, input)
@@ -20,6 +22,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     return wootz.where(padding, rows.detach(), rows)
 
 
+@op("I(3, 2, 2), 4", differentiable=False)
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """1 at each class index of an int tensor [*], in a new last dimension of ``num_classes`` (-1: as needed)."""
     if tensor.dtype.is_floating_point:
@@ -35,14 +38,16 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return (tensor.unsqueeze(-1) == classes).to(wootz.int64)
 
 
+@op("I(5, 2, 3), N(5, 2), mode='sum'", "I(5, 6), N(5, 2), wootz.tensor([0, 2, 2])", "I(5, 2, 3), N(5, 2), mode='max'")
 def embedding_bag(
     input: Tensor, weight: Tensor, offsets: Tensor | None = None, mode: str = "mean",
     per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The sum, mean or max of each bag's rows of ``weight``: bags are the rows of ``input`` [N, L], or the stretches
-    of a vector that begin at ``offsets`` [N]. Rows ``padding_idx`` do not count; an empty bag gives zeros.
+    """The sum, mean or max of each bag's rows of ``weight``.
 
-    ``per_sample_weights`` multiply the rows of a sum; with ``include_last_offset`` the last offset is the end.
+    Bags are the rows of ``input`` [N, L], or the stretches of a vector that begin at ``offsets`` [N]. Rows
+    ``padding_idx`` do not count; an empty bag gives zeros. ``per_sample_weights`` multiply the rows of a sum; with
+    ``include_last_offset`` the last offset is the end.
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError(f"mode is 'sum', 'mean' or 'max', not {mode!r}")
