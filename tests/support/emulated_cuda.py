@@ -14,6 +14,7 @@ import ctypes
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -387,11 +388,11 @@ class EmulatedCupy:
         return SimpleNamespace(free_all_blocks=lambda: None)
 
     def RawModule(self, path: str) -> Any:  # CuPy's name
-        assert path
-        return SimpleNamespace(get_global=self._symbol, get_function=self._function)
+        def structures(name: str) -> Any:
+            assert name == "wootz_structures"
+            return MemoryPointer(SimpleNamespace(ptr=self.emulator.structures(Path(path).stem), device_id=self.device))
 
-    def _symbol(self, name: str) -> Any:
-        return MemoryPointer(SimpleNamespace(ptr=self.emulator.symbol(name), device_id=self.device))
+        return SimpleNamespace(get_global=structures, get_function=self._function)
 
     def _function(self, symbol: str) -> Callable[..., None]:
         kinds = self.emulator.signature(symbol)

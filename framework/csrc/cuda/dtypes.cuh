@@ -31,6 +31,7 @@ struct boolean {
 constexpr int warp_size = 32;
 constexpr int vector_bytes = 16;
 constexpr int max_row_block = 512;
+constexpr int max_dims = 8;
 
 // Half types compute in float: they are storage formats here.
 template <class T>
@@ -115,6 +116,12 @@ __device__ __forceinline__ C not_a_number() {
 
 template <class T>
 constexpr int lanes = vector_bytes / sizeof(T);
+
+// A number of elements as a type, for functions that differ by it.
+template <int W>
+struct Width {
+  static constexpr int value = W;
+};
 
 // N elements moved by one access; the caller has checked the alignment.
 template <class T, int N>

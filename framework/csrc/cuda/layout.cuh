@@ -4,8 +4,6 @@
 
 namespace wootz {
 
-constexpr int max_dims = 8;
-
 // Dimension 0 is the innermost. A unit is one element, or with `vector` the V neighbours along dimension 0 that 16
 // bytes hold; shape[0] and stride[.][0] count units then, and `tail` elements of a one-dimensional layout remain
 // after the last whole unit. Strides count elements otherwise; operand 0 is the output.
@@ -54,11 +52,6 @@ struct Source {
 #pragma unroll
     for (int i = 0; i < W; ++i) to[i] = one;
   }
-};
-
-template <int W>
-struct Width {
-  static constexpr int value = W;
 };
 
 // Calls `unit(width tag, offsets)` for every unit this thread is given.

@@ -1,6 +1,6 @@
 // Walking rows: a warp, or a whole block, shares one row of a matrix whose columns are contiguous.
 #pragma once
-#include "elementwise.cuh"
+#include "math.cuh"
 
 namespace wootz {
 

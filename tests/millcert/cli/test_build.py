@@ -49,6 +49,11 @@ def names(document: dict[str, Any]) -> list[str]:
     return [step["name"] for step in document["steps"]]
 
 
+def objects(*units: str) -> list[str]:
+    """The steps that compile some CUDA units of the sample."""
+    return [f"{made}-12.9-{gpu}-{unit}" for unit in units for made, gpu in (("cubin", 80), ("cubin", 90), ("ptx", 90))]
+
+
 def test_the_plan_needs_no_network_no_sandbox_and_builds_nothing(project: Path) -> None:
     document = plan(project)
     assert [(w["variant"], w["architecture"]) for w in document["wheels"]] == [
@@ -66,7 +71,10 @@ def test_variants_share_what_they_can(project: Path) -> None:
     cpu = names(plan(project, "cpu", "--arch", "x86_64"))
     extra = [name for name in both if name not in cpu]
     assert not [name for name in extra if name.startswith(("compile-", "link-", "runtime-"))]
-    assert {"cuda-12.9", "cubin-12.9-80", "cubin-12.9-90", "ptx-12.9-90", "fatbin-cu129"} <= set(extra)
+    assert {name for name in extra if name.startswith(("cuda-", "cubin-", "ptx-", "kernels-", "fatbin-"))} == {
+        "cuda-12.9", "kernels-cu129", "fatbin-cu129",
+        *objects("offset", "scale"),
+    }  # fmt: skip
 
 
 def test_a_changed_kernel_changes_only_its_own_objects_inputs(project: Path) -> None:
@@ -77,6 +85,32 @@ def test_a_changed_kernel_changes_only_its_own_objects_inputs(project: Path) -> 
     compiled = [name for name in after if name.startswith("compile-")]
     changed = {name for name in compiled if before[name] != after[name]}
     assert changed == {name for name in compiled if "csrc-cpu-sum" in name}
+
+
+def test_a_changed_cuda_file_recompiles_only_the_units_that_include_it(project: Path) -> None:
+    folder = project / "native" / "csrc" / "cuda"
+    (folder / "unused.cuh").write_text("// nobody includes this\n")
+    before = {step["name"]: step for step in plan(project, "cu129")["steps"]}
+    expected = {
+        "scale.cu": ["scale"], "scale.cuh": ["scale"], "offset.cuh": ["offset"], "common.cuh": ["offset", "scale"],
+        "unused.cuh": [],
+    }  # fmt: skip
+    for file, units in expected.items():
+        text = (folder / file).read_text()
+        (folder / file).write_text(text + "// a change\n")
+        after = {step["name"]: step for step in plan(project, "cu129")["steps"]}
+        (folder / file).write_text(text)
+        assert before.keys() == after.keys()
+        changed = {name for name in after if before[name] != after[name]}
+        assert changed - {"wheel-cu129-x86_64", "check-wheel-cu129-x86_64"} == set(objects(*units)), file
+
+
+def test_every_unit_of_a_gpu_is_packed_and_listed_from_its_own_object(project: Path) -> None:
+    steps = {step["name"]: step for step in plan(project, "cu129")["steps"]}
+    compiled = set(objects("offset", "scale"))
+    for name in ("kernels-cu129", "fatbin-cu129"):
+        assert compiled <= set(steps[name]["needs"])
+    assert "fatbin-cu129" in steps["wheel-cu129-x86_64"]["needs"]
 
 
 def test_a_python_change_changes_nothing_native(project: Path) -> None:

@@ -21,10 +21,10 @@ def emulator(tmp_path_factory):
 @pytest.fixture
 def cupy(emulator, tmp_path):
     """An emulated GPU (tests/support/emulated_cuda.py), in use as the backend of ``device="cuda"`` for one test."""
-    image = tmp_path / "kernels.fatbin"
-    image.write_bytes(b"stands for the packed kernels")
+    folder = tmp_path / "kernels"
+    folder.mkdir()
     cupy = EmulatedCupy(emulator)
-    before = backend.use(Cuda(cupy, image, cupy.special))
+    before = backend.use(Cuda(cupy, emulator.pack(folder), cupy.special))
     yield cupy
     backend.use(before)
     assert not cupy.region.broken, cupy.region.broken

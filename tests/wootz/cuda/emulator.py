@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import importlib.util
+import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,45 +38,53 @@ def compiler() -> list[str] | None:
 
 
 class Emulator:
-    """The kernels in a host library; `launch` has cuLaunchKernel's shape."""
+    """The kernels in host libraries, one a unit; `launch` has cuLaunchKernel's shape."""
 
     def __init__(self, folder: Path) -> None:
-        command = compiler()
-        assert command is not None
-        library = folder / "kernels_host.so"
-        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", "-w"]
-        include = [f"-I{SOURCE}", f"-I{HERE}"]
+        sources = sorted(SOURCE.glob("*.cu"))
         with (folder / "lock").open("w") as lock:  # of several test processes one compiles
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not library.is_file():
-                made = library.with_suffix(".new")
-                subprocess.run([*command, *flags, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
-                made.rename(library)
-        self._library = ctypes.CDLL(str(library))
-        self._library.shim_launch.restype = ctypes.c_char_p
-        self._library.shim_signature.restype = ctypes.c_char_p
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+                libraries = list(pool.map(lambda source: _library(source, folder), sources))
+        self._units = {source.stem: ctypes.CDLL(str(path)) for source, path in zip(sources, libraries, strict=True)}
+        self._rows: dict[str, list[tuple[str, ...]]] = {}
+        self._unit_of: dict[str, str] = {}
+        for unit, library in self._units.items():
+            for function in (library.shim_launch, library.shim_signature, library.shim_kernels):
+                function.restype = ctypes.c_char_p
+            self._rows[unit] = [tuple(line.split()) for line in library.shim_kernels().decode().splitlines()]
+            self._unit_of |= {"_".join(row[1:]): unit for row in self._rows[unit]}
 
-    def symbol(self, name: str) -> int:
-        """A global's address; raises ValueError if the binary has none of this name."""
-        return ctypes.addressof(ctypes.c_char.in_dll(self._library, name))
+    def structures(self, unit: str) -> int:
+        """The address of what a unit says of its structures."""
+        return ctypes.addressof(ctypes.c_char.in_dll(self._units[unit], "wootz_structures"))
 
     def kernels(self) -> list[tuple[str, ...]]:
-        """(family, operator, input, output) of every kernel, as the binary describes itself."""
-        return [tuple(line.split()) for line in ctypes.string_at(self.symbol("wootz_kernels")).decode().splitlines()]
+        """(family, operator, input, output) of every kernel."""
+        return [row for rows in self._rows.values() for row in rows]
+
+    def pack(self, folder: Path) -> Path:
+        """Fills a folder with the list of kernels and a stand-in for each fat binary, as a wheel has them."""
+        listed = {unit: sorted("_".join(row[1:]) for row in rows) for unit, rows in self._rows.items()}
+        (folder / "kernels.json").write_text(json.dumps(listed))
+        for unit in listed:
+            (folder / f"{unit}.fatbin").write_bytes(b"stands for the packed kernels")
+        return folder
 
     def signature(self, name: str) -> list[str]:
         """A kernel's parameters: "p" for a pointer, else a value's bytes. Raises KeyError for no kernel."""
-        told = self._library.shim_signature(name.encode())
-        if told is None:
-            raise KeyError(name)
+        told = self._units[self._unit_of[name]].shim_signature(name.encode())
         return str(told.decode()).split()
 
     def launch(self, name: str, launch: Any, *arguments: Any, reverse: bool = False) -> None:
         """Arguments are arrays (their address), None (a null pointer) or NumPy scalars, as CuPy takes them."""
+        if name not in self._unit_of:
+            raise KeyError(name)
         held = [_argument(a) for a in arguments]
         pointers = (ctypes.c_void_p * len(held))(*[ctypes.addressof(h) for h in held])
         grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
-        if failure := self._library.shim_launch(name.encode(), grid, block, pointers, int(reverse)):
+        library = self._units[self._unit_of[name]]
+        if failure := library.shim_launch(name.encode(), grid, block, pointers, int(reverse)):
             raise RuntimeError(f"{name}: {failure.decode()}")
 
     def run(self, name: str, launch: Any, *arguments: Any) -> list[np.ndarray[Any, Any]]:
@@ -112,6 +123,19 @@ class Out:
         around[start : start + self.array.nbytes] = False
         assert (self._bytes[around] == 0xA5).all(), "bytes outside the output were written"
         return self.array
+
+
+def _library(source: Path, folder: Path) -> Path:
+    command = compiler()
+    assert command is not None
+    library = folder / f"{source.stem}.so"
+    if not library.is_file():
+        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", "-w"]
+        include = [f"-I{SOURCE}", f"-I{HERE}", f'-DWOOTZ_UNIT="{source.name}"']
+        made = library.with_suffix(".new")
+        subprocess.run([*command, *flags, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
+        made.rename(library)
+    return library
 
 
 def aligned(size: int, boundary: int = 64) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -1,11 +1,9 @@
-// The kernels' own source, compiled for the host.
+// One unit of the kernels' own source, WOOTZ_UNIT, compiled for the host.
 #include "host_shim.h"
-
-#include "kernels.cu"
 
 #include <utility>
 
-namespace {
+namespace shim {
 
 thread_local std::string failure;
 
@@ -36,40 +34,64 @@ bool alone(const char* family) {
 
 struct Entry {
   const char* name;
+  const char* row;  // family operator input output
   const char* family;
   void (*go)(void**);
   std::string (*signature)();
 };
-#define WOOTZ_ENTRY(family, op, in, out) \
-  {#op "_" #in "_" #out, #family, &Call<&op##_##in##_##out>::go, &Call<&op##_##in##_##out>::signature},
-const Entry entries[] = {WOOTZ_KERNELS(WOOTZ_ENTRY)};
+std::vector<Entry>& entries() {
+  static std::vector<Entry> all;
+  return all;
+}
+struct Registration {
+  Registration(Entry entry) { entries().push_back(entry); }
+};
 
-}  // namespace
+const Entry* find(const char* name) {
+  for (const Entry& entry : entries())
+    if (std::strcmp(entry.name, name) == 0) return &entry;
+  return nullptr;
+}
+
+}  // namespace shim
+
+// A declaration, an entry in the list, and the head of the definition.
+#define WOOTZ_KERNEL(family, name, in, out, threads, ...)                                                          \
+  extern "C" void name##_##in##_##out(__VA_ARGS__);                                                                \
+  const shim::Registration registered_##name##_##in##_##out{                                                       \
+      {#name "_" #in "_" #out, #family " " #name " " #in " " #out "\n", #family,                                   \
+       &shim::Call<&name##_##in##_##out>::go, &shim::Call<&name##_##in##_##out>::signature}};                      \
+  extern "C" void name##_##in##_##out(__VA_ARGS__)
+
+#include WOOTZ_UNIT
+
+// The unit's rows, a line each.
+extern "C" const char* shim_kernels() {
+  static std::string text;
+  text.clear();
+  for (const shim::Entry& entry : shim::entries()) text += entry.row;
+  return text.c_str();
+}
 
 // The shape of cuLaunchKernel: null, or what went wrong.
 extern "C" const char* shim_launch(const char* name, const unsigned* grid, const unsigned* block, void** arguments,
                                    int reversed) {
-  for (const Entry& entry : entries) {
-    if (std::strcmp(entry.name, name) != 0) continue;
-    try {
-      shim::launch(entry.go, grid, block, arguments, reversed != 0, alone(entry.family));
-      return nullptr;
-    } catch (const std::exception& error) {
-      failure = error.what();
-      return failure.c_str();
-    }
+  const shim::Entry* entry = shim::find(name);
+  try {
+    if (entry == nullptr) throw std::runtime_error("no kernel of this name");
+    shim::launch(entry->go, grid, block, arguments, reversed != 0, shim::alone(entry->family));
+    return nullptr;
+  } catch (const std::exception& error) {
+    shim::failure = error.what();
+    return shim::failure.c_str();
   }
-  failure = "no kernel of this name";
-  return failure.c_str();
 }
 
 // The kernel's parameters in order: "p" for a pointer, else a value's size in bytes. Null for no kernel.
 extern "C" const char* shim_signature(const char* name) {
   static thread_local std::string text;
-  for (const Entry& entry : entries) {
-    if (std::strcmp(entry.name, name) != 0) continue;
-    text = entry.signature();
-    return text.c_str();
-  }
-  return nullptr;
+  const shim::Entry* entry = shim::find(name);
+  if (entry == nullptr) return nullptr;
+  text = entry->signature();
+  return text.c_str();
 }

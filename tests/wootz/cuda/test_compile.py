@@ -42,9 +42,9 @@ class Nvrtc:
         getattr(self.library, f"nvrtcGet{kind}")(program, text)
         return text.raw
 
-    def compile(self, architecture):
-        program, source = ctypes.c_void_p(), (SOURCE / "kernels.cu").read_bytes()
-        self.library.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None)
+    def compile(self, unit, architecture):
+        program = ctypes.c_void_p()
+        self.library.nvrtcCreateProgram(ctypes.byref(program), unit.read_bytes(), unit.name.encode(), 0, None, None)
         include = [*(SOURCE.parents[1] / folder for folder in CONFIGURATION["include"]), *self.headers]
         options = [f"--gpu-architecture=sm_{architecture}", "--ptxas-options=-v", *CONFIGURATION["flags"]]
         options += [f"-I{folder}" for folder in include]

@@ -14,7 +14,7 @@ from typing import Any
 
 from millcert.errors import ConfigError
 
-__all__ = ["CudaSource", "Generate", "Headers", "Native", "Translation", "headers_of", "load_native"]
+__all__ = ["Cuda", "Generate", "Headers", "Native", "Translation", "headers_of", "load_native"]
 
 _HEADERS = (".h", ".hh", ".hpp", ".inc")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|([A-Z_]+\b))', re.MULTILINE)
@@ -45,13 +45,18 @@ class Translation:
 
 
 @dataclass(frozen=True)
-class CudaSource:
-    """The one CUDA translation unit and where its fat binary goes in the wheel."""
+class Cuda:
+    """The CUDA sources, each a unit that is compiled alone, and the folder of the wheel for their fat binaries."""
 
-    source: str
+    sources: tuple[str, ...]
     include: tuple[str, ...]
     flags: tuple[str, ...]
     install: str
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Each unit's source by the unit's name."""
+        return {PurePosixPath(source).stem: source for source in self.sources}
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Native:
     link: tuple[str, ...]
     generate: tuple[Generate, ...]
     units: tuple[Mapping[str, Any], ...]
-    cuda: CudaSource | None
+    cuda: Cuda | None
     python: str
 
     @property
@@ -106,7 +111,7 @@ def load_native(folder: Path) -> Native:
                 for item in table.get("generate", ())
             ),
             units=tuple(table["unit"]),
-            cuda=cuda and CudaSource(cuda["source"], tuple(cuda["include"]), tuple(cuda["flags"]), cuda["install"]),
+            cuda=cuda and _cuda(folder, cuda),
             python=table["python"]["source"],
         )
     except FileNotFoundError:
@@ -115,6 +120,18 @@ def load_native(folder: Path) -> Native:
         raise ConfigError("native.toml cannot be read", file=path, reason=error) from error
     except KeyError as error:
         raise ConfigError("native.toml lacks a key", file=path, expected=error.args[0]) from error
+
+
+def _cuda(folder: Path, table: Mapping[str, Any]) -> Cuda:
+    cuda = Cuda(
+        tuple(_glob(folder, table["sources"])), tuple(table["include"]), tuple(table["flags"]), table["install"]
+    )
+    if len(cuda.units) < len(cuda.sources):
+        raise ConfigError(
+            "two CUDA sources would give fat binaries of one name",
+            file=folder / "native.toml", found=", ".join(cuda.sources), expected="a name for each",
+        )  # fmt: skip
+    return cuda
 
 
 def _glob(folder: Path, patterns: list[str]) -> list[str]:

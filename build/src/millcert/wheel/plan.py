@@ -80,11 +80,11 @@ def plan_wheels(
     plan = Plan()
     planner = _Planner(plan, native, toolchain, store)
     for variant in variants:
-        fatbin = planner.fatbin(variant) if variant.cuda else None
+        kernels = planner.kernels(variant) if variant.cuda else None
         for name in variant.architectures:
             if name in wanted:
                 library = planner.library(targets.architectures[name])
-                planner.wheel(targets, variant, targets.architectures[name], library, fatbin, revision)
+                planner.wheel(targets, variant, targets.architectures[name], library, kernels, revision)
     return plan
 
 
@@ -141,39 +141,43 @@ class _Planner:
 
     # -- CUDA
 
-    def fatbin(self, variant: Variant) -> Output:
-        cuda, unit = variant.cuda, self._native.cuda
+    def kernels(self, variant: Variant) -> Output:
+        """The folder of fat binaries: every unit compiled alone for every GPU, then packed and listed together."""
+        cuda, native = variant.cuda, self._native.cuda
         assert cuda is not None
-        if unit is None:
+        if native is None:
             raise ConfigError("a CUDA variant needs a [cuda] table in native.toml", variant=variant.name)
         compiler = self._plan.add(self._toolchain.cuda[cuda.version])
-        sources = self._sources([unit.source, *headers_of(self._native, unit.source, unit.include).files])
         wanted = [("cubin", number, f"sm_{number}.cubin") for number in cuda.gpu]
         wanted.append(("ptx", cuda.newest, f"compute_{cuda.newest}.ptx"))
-        inputs: dict[str, Digest | Output] = {"/cuda": compiler}
-        files = []
-        for kind, number, file in wanted:
-            options = [*unit.flags, *(f"--include-path=/src/{path}" for path in unit.include)]
-            made = self._script(
-                f"{kind}-{cuda.version}-{number}", "nvrtc.py",
-                ["/cuda", unit.source, kind, str(number), f"/out/{file}", *options],
-                {"/cuda": compiler, "/src": sources}, (file,), directory="/src",
-            )  # fmt: skip
-            inputs[f"/kernels/{file}"] = made
-            files.append(f"/kernels/{file}/{file}")
-        arguments = ["/cuda", f"/out/{unit.install}", *files]
-        return self._script(f"fatbin-{variant.name}", "fatbin.py", arguments, inputs, (unit.install,))
+        compiled: dict[str, Digest | Output] = {}
+        for unit, source in native.units.items():
+            sources = self._sources([source, *headers_of(self._native, source, native.include).files])
+            options = [*native.flags, *(f"--include-path=/src/{path}" for path in native.include)]
+            for kind, number, file in wanted:
+                compiled[f"/kernels/{unit}/{file}"] = self._script(
+                    f"{kind}-{cuda.version}-{number}-{unit}", "nvrtc.py",
+                    ["/cuda", source, kind, str(number), f"/out/{file}", *options],
+                    {"/cuda": compiler, "/src": sources}, (file,), directory="/src",
+                )  # fmt: skip
+        listed = self._script(
+            f"kernels-{variant.name}", "kernels.py", ["/kernels", "/out/kernels.json"], compiled, ("kernels.json",)
+        )
+        outputs = [f"{native.install}/{name}" for name in ("kernels.json", *map("{}.fatbin".format, native.units))]
+        arguments = ["/cuda", f"/out/{native.install}", "/kernels", "/listed/kernels.json"]
+        inputs = {"/cuda": compiler, "/listed": listed, **compiled}
+        return self._script(f"fatbin-{variant.name}", "fatbin.py", arguments, inputs, tuple(outputs))
 
     # -- the wheel
 
     def wheel(
-        self, targets: Targets, variant: Variant, target: Architecture, library: Output, fatbin: Output | None,
+        self, targets: Targets, variant: Variant, target: Architecture, library: Output, kernels: Output | None,
         revision: Revision,
     ) -> None:  # fmt: skip
         tag = f"{targets.python_tag}-{targets.abi_tag}-{target.platform_tag}"
         pyproject = tomllib.loads((self._native.folder / "pyproject.toml").read_text(encoding="utf-8"))
         version = version_of(pyproject["project"]["version"], variant.name, revision)
-        made_from = {m.uri: m for node in (library, fatbin) if node for m in self._plan.materials(node.node)}
+        made_from = {m.uri: m for node in (library, kernels) if node for m in self._plan.materials(node.node)}
         materials = tuple(made_from[uri] for uri in sorted(made_from))
         facts = WheelFacts(targets.project, version, tag, variant, revision, materials)
         meta = metadata_files(pyproject, self._native.folder, facts)
@@ -189,8 +193,8 @@ class _Planner:
                 generated: dict[str, Digest | Output] = {"/generated": self._generated[index]}
                 inputs[f"/stubs/{index}"] = self._script(f"stubs-{index}", "stubs.py", ["/generated"], generated)
                 pairs.append(f"/stubs/{index}={package}")
-        if fatbin:
-            inputs["/cuda"] = fatbin
+        if kernels:
+            inputs["/cuda"] = kernels
             pairs.append("/cuda=")
         filename = f"{targets.project}-{version}-{tag}.whl"
         arguments = [f"/out/{filename}", meta.dist_info, *pairs]

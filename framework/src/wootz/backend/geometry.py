@@ -1,7 +1,7 @@
 """How CUDA kernels are laid over operands: pure arithmetic on shapes, strides and addresses, tested without a GPU.
 
-The structures mirror those of ``csrc/cuda``: ``Layout`` (layout.cuh), ``Reduction`` (reduce.cuh), ``Rows`` (rows.cuh)
-and ``Slot`` (optim.cuh). Strides count elements, dimension 0 of a structure is the innermost. No plan depends on the
+The structures mirror those of ``csrc/cuda``: ``Layout`` (layout.cuh), ``Reduction`` (reduce.cu), ``Rows`` (rows.cuh)
+and ``Slot`` (optim.cu). Strides count elements, dimension 0 of a structure is the innermost. No plan depends on the
 GPU's size, so that every GPU adds the same numbers in the same order.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
-    "ADAM_RULE", "BLOCK", "LAYOUT", "MAX_DIMS", "PLANS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "VECTOR_BYTES",
-    "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "norm_parameters", "reduction", "rows",
-    "slots",
+    "ADAM_RULE", "BLOCK", "LAYOUT", "MAX_DIMS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "STRUCTURES",
+    "VECTOR_BYTES", "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "norm_parameters",
+    "reduction", "rows", "slots",
 ]  # fmt: skip
 
 MAX_DIMS = 8
@@ -70,8 +70,13 @@ ADAM_RULE = _rule(
     ("rate", "beta1", "beta2", "eps", "decay", "correction1", "correction2_root"), ("decoupled", "maximize")
 )
 
-# In the order of kernels.cu's wootz_plan_bytes.
-PLANS = (*LAYOUT.values(), REDUCTION, ROWS, SLOT, *SGD_RULE.values(), *ADAM_RULE.values())
+# By the names that csrc/cuda gives them.
+STRUCTURES: dict[str, np.dtype[np.void]] = {
+    **{f"Layout<{operands}>": layout for operands, layout in LAYOUT.items()},
+    "Reduction": REDUCTION, "Rows": ROWS, "Slot": SLOT,
+    "SgdRule<f32>": SGD_RULE["f4"], "SgdRule<f64>": SGD_RULE["f8"],
+    "AdamRule<f32>": ADAM_RULE["f4"], "AdamRule<f64>": ADAM_RULE["f8"],
+}  # fmt: skip
 
 
 class GeometryError(ValueError):

@@ -1,10 +1,11 @@
-"""The packed kernels of this wheel: loaded, checked against this Python code, and launched by symbol."""
+"""The packed kernels of this wheel: listed by symbol, loaded unit by unit, checked against this Python code."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,78 +13,76 @@ from wootz.backend import geometry
 from wootz.backend.geometry import Launch
 from wootz.errors import BackendError
 
-__all__ = ["KERNELS", "Kernel", "Kernels"]
+__all__ = ["KERNELS", "Kernels"]
 
-KERNELS = Path(__file__).parents[1] / "_cuda" / "kernels.fatbin"
+KERNELS = Path(__file__).parents[1] / "_cuda"
 
-
-class Kernel(NamedTuple):
-    """A row of the kernel table (csrc/cuda/table.cuh)."""
-
-    family: str
-    op: str
-    input: str
-    output: str
-
-    @property
-    def symbol(self) -> str:
-        return f"{self.op}_{self.input}_{self.output}"
+# csrc/cuda/kernel.cuh's Structures
+_STRUCTURES = np.dtype([("bytes", "<u4", 8), ("names", "S96")])
 
 
 class Kernels:
-    """The kernels of a fat binary, checked before the first launch.
+    """The kernels of a folder of fat binaries, one a unit of csrc/cuda, which `kernels.json` lists.
 
-    Raises `BackendError` if the file is absent, holds no code for this GPU, fills other structures than this
-    Python code does, or lacks a kernel that its own table names.
+    A unit is loaded when the first of its kernels is launched, and checked before that. Raises `BackendError` if the
+    folder is absent, or if a unit holds no code for this GPU, fills other structures than this Python code does, or
+    lacks a kernel that the list names.
     """
 
-    def __init__(self, cupy: Any, path: Path = KERNELS) -> None:
-        if not path.is_file():
-            raise BackendError(f"{path} is missing: this build of wootz holds no CUDA kernels")
-        self._cupy = cupy
-        self._module = cupy.RawModule(path=str(path))
-        self._check_plans(path)
-        self.table = self._read_table(path)
-        self._functions = {row.symbol: self._function(row.symbol, path) for row in self.table}
+    def __init__(self, cupy: Any, folder: Path = KERNELS) -> None:
+        listed = folder / "kernels.json"
+        if not listed.is_file():
+            raise BackendError(f"{listed} is missing: this build of wootz holds no CUDA kernels")
+        self._cupy, self._folder = cupy, folder
+        self.units: dict[str, list[str]] = json.loads(listed.read_text(encoding="utf-8"))
+        self._unit_of = {symbol: unit for unit, symbols in self.units.items() for symbol in symbols}
+        self._functions: dict[str, Any] = {}
 
     def __contains__(self, symbol: str) -> bool:
-        return symbol in self._functions
+        return symbol in self._unit_of
 
     def launch(self, symbol: str, launch: Launch, arguments: Sequence[Any]) -> None:
         """Queues one launch on CuPy's current stream. Arguments are CuPy arrays, None, plans, or NumPy scalars (an
         address is a uint64).
 
-        Raises `BackendError` for a symbol that the binary does not hold.
+        Raises `BackendError` for a symbol that no unit holds.
         """
-        function = self._functions.get(symbol)
-        if function is None:
-            raise BackendError(f"no kernel {symbol!r}: the binary holds {len(self._functions)} others")
+        function = self._functions.get(symbol) or self._find(symbol)
         function(launch.grid, launch.block, tuple(_by_value(a) for a in arguments))
 
-    def _global(self, name: str, count: int, dtype: str, path: Path) -> np.ndarray[Any, Any]:
+    def _find(self, symbol: str) -> Any:
+        unit = self._unit_of.get(symbol)
+        if unit is None:
+            raise BackendError(f"no kernel {symbol!r}: {self._folder} holds {len(self._unit_of)} others")
+        self._functions |= self._load(unit)
+        return self._functions[symbol]
+
+    def _load(self, unit: str) -> dict[str, Any]:
+        path = self._folder / f"{unit}.fatbin"
+        if not path.is_file():
+            raise BackendError(f"{path} is missing: this build of wootz is not whole")
+        module = self._cupy.RawModule(path=str(path))
+        self._check_structures(module, path)
+        return {symbol: self._function(module, symbol, path) for symbol in self.units[unit]}
+
+    def _check_structures(self, module: Any, path: Path) -> None:
         try:
-            pointer = self._module.get_global(name)
+            pointer = module.get_global("wootz_structures")
         except self._cupy.cuda.driver.CUDADriverError as error:
             raise BackendError(f"{path} cannot be used on this GPU: {error}") from error
-        array: np.ndarray[Any, Any] = self._cupy.ndarray((count,), dtype, memptr=pointer).get()
-        return array
-
-    def _check_plans(self, path: Path) -> None:
-        found = self._global("wootz_plan_bytes", len(geometry.PLANS), "uint32", path).tolist()
-        expected = [plan.itemsize for plan in geometry.PLANS]
+        raw = self._cupy.ndarray((_STRUCTURES.itemsize,), "uint8", memptr=pointer).get()
+        (told,) = np.frombuffer(raw.tobytes(), _STRUCTURES)
+        names = [name for name in told["names"].decode().split(", ") if name]
+        found = dict(zip(names, told["bytes"].tolist(), strict=False))
+        expected = {name: geometry.STRUCTURES[name].itemsize for name in names if name in geometry.STRUCTURES}
         if found != expected:
-            raise BackendError(f"{path} is of another build: its plans take {found} bytes, ours {expected}")
+            raise BackendError(f"{path} is of another build: its structures take {found} bytes, ours {expected}")
 
-    def _read_table(self, path: Path) -> tuple[Kernel, ...]:
-        size = int(self._global("wootz_kernels_bytes", 1, "uint32", path)[0])
-        text = self._global("wootz_kernels", size, "uint8", path).tobytes().rstrip(b"\0").decode()
-        return tuple(Kernel(*line.split()) for line in text.splitlines())
-
-    def _function(self, symbol: str, path: Path) -> Any:
+    def _function(self, module: Any, symbol: str, path: Path) -> Any:
         try:
-            return self._module.get_function(symbol)
+            return module.get_function(symbol)
         except self._cupy.cuda.driver.CUDADriverError as error:
-            raise BackendError(f"{path} lacks {symbol!r}, which its own table names: {error}") from error
+            raise BackendError(f"{path} lacks {symbol!r}, which the list names: {error}") from error
 
 
 def _by_value(argument: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Runs in the sandbox: cubins and PTX to one fat binary with nvFatbin.
+"""Runs in the sandbox: the cubins and PTX of each unit to one fat binary with nvFatbin, beside the list of kernels.
 
-Usage: fatbin.py CUDA_TREE OUTPUT FILE..., each FILE named sm_<n>.cubin or compute_<n>.ptx.
+Usage: fatbin.py CUDA_TREE OUTPUT_FOLDER FOLDER LIST, where FOLDER holds UNIT/sm_<n>.cubin/sm_<n>.cubin and
+UNIT/compute_<n>.ptx/compute_<n>.ptx.
 """
 
 import ctypes
@@ -9,18 +10,30 @@ import sys
 
 
 def main() -> None:
-    tree, output, *files = sys.argv[1:]
-    libraries = sorted(pathlib.Path(tree).glob("nvidia/**/libnvfatbin.so.*"))
+    tree, output, folder, listed = map(pathlib.Path, sys.argv[1:])
+    libraries = sorted(tree.glob("nvidia/**/libnvfatbin.so.*"))
     if len(libraries) != 1:
         sys.exit(f"expected one nvFatbin library, found {[str(path) for path in libraries]}")
     library = ctypes.CDLL(str(libraries[0]))
-    handle = ctypes.c_void_p()
     # the smallest form that every driver of a CUDA 12 can load; CUDA 13 needs a driver that knows a smaller one
     compression = b"-compress-all" if libraries[0].name.endswith(".so.12") else b"-compress-mode=size"
+    output.mkdir(parents=True)
+    (output / listed.name).write_bytes(listed.read_bytes())
+    for unit in sorted(folder.iterdir()):
+        files = sorted(unit.glob("*/*"), key=lambda file: (file.suffix, number(file)))
+        (output / f"{unit.name}.fatbin").write_bytes(pack(library, compression, files))
+
+
+def number(file: pathlib.Path) -> int:
+    return int(file.stem.partition("_")[2])
+
+
+def pack(library: ctypes.CDLL, compression: bytes, files: list[pathlib.Path]) -> bytes:
+    handle = ctypes.c_void_p()
     options = (ctypes.c_char_p * 2)(b"-64", compression)
     check(library, library.nvFatbinCreate(ctypes.byref(handle), options, 2))
-    for file in map(pathlib.Path, files):
-        data, architecture = file.read_bytes(), file.stem.partition("_")[2].encode()
+    for file in files:
+        data, architecture = file.read_bytes(), str(number(file)).encode()
         if file.suffix == ".ptx":
             data += b"\0"  # nvFatbin takes PTX as a C string, its end counted
             check(
@@ -33,9 +46,8 @@ def main() -> None:
     check(library, library.nvFatbinSize(handle, ctypes.byref(size)))
     buffer = ctypes.create_string_buffer(size.value)
     check(library, library.nvFatbinGet(handle, buffer))
-    target = pathlib.Path(output)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(buffer.raw)
+    check(library, library.nvFatbinDestroy(ctypes.byref(handle)))
+    return buffer.raw
 
 
 def check(library: ctypes.CDLL, status: int) -> None:

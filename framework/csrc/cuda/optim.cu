@@ -1,6 +1,6 @@
 // Optimiser steps over any number of tensors in one launch.
-#pragma once
-#include "elementwise.cuh"
+#include "kernel.cuh"
+#include "math.cuh"
 
 namespace wootz {
 
@@ -116,7 +116,7 @@ __device__ __forceinline__ void adam(const Slot* slots, int count, const AdamRul
       m[i] += (C(1) - rule.beta1) * (d - m[i]);
       v[i] = rule.beta2 * v[i] + (C(1) - rule.beta2) * d * d;
       C second = v[i];
-      if (peak != nullptr) second = top[i] = op::maximum{}(top[i], v[i]);
+      if (peak != nullptr) second = top[i] = math::maximum(top[i], v[i]);
       p[i] -= rule.rate / rule.correction1 * m[i] / (math::sqrt(second) / rule.correction2_root + rule.eps);
     }
     store<W>(average + at, m);
@@ -126,15 +126,18 @@ __device__ __forceinline__ void adam(const Slot* slots, int count, const AdamRul
   });
 }
 
-}  // namespace wootz
+#define WOOTZ_sgd(name, in, out)                                                                                \
+  WOOTZ_KERNEL(sgd, name, in, out, 256, const Slot* slots, int count, WOOTZ_PLAN SgdRule<compute_t<in>> rule) { \
+    name<in>(slots, count, rule);                                                                               \
+  }
+#define WOOTZ_adam(name, in, out)                                                                                 \
+  WOOTZ_KERNEL(adam, name, in, out, 256, const Slot* slots, int count, WOOTZ_PLAN AdamRule<compute_t<in>> rule) { \
+    name<in>(slots, count, rule);                                                                                 \
+  }
 
-#define WOOTZ_sgd(name, in, out)                                                                        \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                \
-      const wootz::Slot* slots, int count, WOOTZ_PLAN wootz::SgdRule<wootz::compute_t<wootz::in>> rule) {    \
-    wootz::name<wootz::in>(slots, count, rule);                                                         \
-  }
-#define WOOTZ_adam(name, in, out)                                                                       \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                \
-      const wootz::Slot* slots, int count, WOOTZ_PLAN wootz::AdamRule<wootz::compute_t<wootz::in>> rule) {   \
-    wootz::name<wootz::in>(slots, count, rule);                                                         \
-  }
+WOOTZ_STRUCTURES(Slot, SgdRule<f32>, SgdRule<f64>, AdamRule<f32>, AdamRule<f64>)
+
+WOOTZ_FLOATS(WOOTZ_sgd, sgd)
+WOOTZ_FLOATS(WOOTZ_adam, adam)
+
+}  // namespace wootz

@@ -1,50 +1,8 @@
 // Softmax and log-softmax over contiguous rows, forward and backward.
-#pragma once
-#include "rows.cuh"
+#include "kernel.cuh"
+#include "exponentials.cuh"
 
 namespace wootz {
-
-// The running maximum and the sum of exponentials relative to it (Milakov & Gimelshein 2018).
-template <class C>
-struct Exponentials {
-  C peak;
-  C total;
-};
-
-template <class C>
-__device__ __forceinline__ Exponentials<C> shuffle(Exponentials<C> x, int mask) {
-  return {shuffle(x.peak, mask), shuffle(x.total, mask)};
-}
-
-template <class C>
-__device__ __forceinline__ Exponentials<C> join(Exponentials<C> a, Exponentials<C> b) {
-  const C peak = a.peak > b.peak ? a.peak : b.peak;
-  if (peak == -infinity<C>()) return {peak, a.total + b.total};
-  return {peak, a.total * math::exp(a.peak - peak) + b.total * math::exp(b.peak - peak)};
-}
-
-template <int W, class T>
-__device__ __forceinline__ Exponentials<compute_t<T>> exponentials(const T* row, i64 columns) {
-  using C = compute_t<T>;
-  Exponentials<C> mine{-infinity<C>(), C(0)};
-  sweep<W>(row, columns, [&](i64, const C(&x)[W]) {
-    C peak = mine.peak;
-#pragma unroll
-    for (int i = 0; i < W; ++i) peak = x[i] > peak ? x[i] : peak;
-    // With nothing but -inf so far there is nothing to rescale, but a NaN has to reach the total.
-    const C origin = peak == -infinity<C>() ? C(0) : peak;
-    mine.total *= math::exp(mine.peak - origin);
-#pragma unroll
-    for (int i = 0; i < W; ++i) mine.total += math::exp(x[i] - origin);
-    mine.peak = peak;
-  });
-  return join_row(mine, [](Exponentials<C> a, Exponentials<C> b) { return join(a, b); });
-}
-
-template <class C>
-__device__ __forceinline__ C logsumexp(Exponentials<C> e) {
-  return e.peak + math::log(e.total);
-}
 
 namespace op {
 struct softmax {
@@ -123,15 +81,20 @@ __device__ __forceinline__ void softmax_backward_rows(const T* grad, const T* y,
   });
 }
 
-}  // namespace wootz
+#define WOOTZ_softmax(name, in, out)                                                     \
+  WOOTZ_KERNEL(softmax, name, in, out, 512, const in* x, out* y, WOOTZ_PLAN Rows rows) { \
+    softmax_rows<op::name>(x, y, rows);                                                  \
+  }
+#define WOOTZ_softmax_backward(name, in, out)                                                                      \
+  WOOTZ_KERNEL(softmax_backward, name, in, out, 512, const in* grad, const in* y, out* dx, WOOTZ_PLAN Rows rows) { \
+    softmax_backward_rows<op::name>(grad, y, dx, rows);                                                            \
+  }
 
-#define WOOTZ_softmax(name, in, out)                                                  \
-  extern "C" __global__ void __launch_bounds__(512, 1)                                  \
-      name##_##in##_##out(const wootz::in* x, wootz::out* y, WOOTZ_PLAN wootz::Rows rows) { \
-    wootz::softmax_rows<wootz::op::name>(x, y, rows);                                 \
-  }
-#define WOOTZ_softmax_backward(name, in, out)                                                \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                    \
-      const wootz::in* grad, const wootz::in* y, wootz::out* dx, WOOTZ_PLAN wootz::Rows rows) {   \
-    wootz::softmax_backward_rows<wootz::op::name>(grad, y, dx, rows);                        \
-  }
+WOOTZ_STRUCTURES(Rows)
+
+WOOTZ_FLOATS(WOOTZ_softmax, softmax)
+WOOTZ_FLOATS(WOOTZ_softmax, log_softmax)
+WOOTZ_FLOATS(WOOTZ_softmax_backward, softmax_backward)
+WOOTZ_FLOATS(WOOTZ_softmax_backward, log_softmax_backward)
+
+}  // namespace wootz

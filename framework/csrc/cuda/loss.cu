@@ -1,6 +1,6 @@
 // Cross-entropy of logits against class indices, forward and backward, alone or in one launch.
-#pragma once
-#include "softmax.cuh"
+#include "kernel.cuh"
+#include "exponentials.cuh"
 
 namespace wootz {
 
@@ -114,29 +114,29 @@ __device__ __forceinline__ void count_labels(const i64* labels, i64 count, i64 i
   if (threadIdx.x == 0) *out = static_cast<C>(mine);
 }
 
-}  // namespace wootz
-
 // losses and lse hold one value a row; dx may be null, else it gets the gradient in the same launch.
 #define WOOTZ_loss(name, in, out)                                                                                   \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                           \
-      const wootz::in* x, const wootz::i64* labels, wootz::compute_t<wootz::in>* losses,                            \
-      wootz::compute_t<wootz::in>* lse, wootz::out* dx, const wootz::compute_t<wootz::in>* gradient,                \
-      wootz::i64 gradient_stride, const wootz::compute_t<wootz::in>* divisor, wootz::i64 ignore_index,              \
-      wootz::compute_t<wootz::in> smoothing, wootz::i64* fault, WOOTZ_PLAN wootz::Rows rows) {                           \
-    wootz::name(x, losses, lse, dx, {labels, ignore_index, smoothing, fault}, {gradient, gradient_stride, divisor}, \
-                rows);                                                                                              \
+  WOOTZ_KERNEL(loss, name, in, out, 512, const in* x, const i64* labels, compute_t<in>* losses, compute_t<in>* lse, \
+               out* dx, const compute_t<in>* gradient, i64 gradient_stride, const compute_t<in>* divisor,           \
+               i64 ignore_index, compute_t<in> smoothing, i64* fault, WOOTZ_PLAN Rows rows) {                       \
+    name(x, losses, lse, dx, {labels, ignore_index, smoothing, fault}, {gradient, gradient_stride, divisor}, rows); \
   }
-#define WOOTZ_loss_backward(name, in, out)                                                                       \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                        \
-      const wootz::in* x, const wootz::i64* labels, const wootz::compute_t<wootz::in>* lse, wootz::out* dx,      \
-      const wootz::compute_t<wootz::in>* gradient, wootz::i64 gradient_stride,                                   \
-      const wootz::compute_t<wootz::in>* divisor, wootz::i64 ignore_index, wootz::compute_t<wootz::in> smoothing, \
-      WOOTZ_PLAN wootz::Rows rows) {                                                                                  \
-    wootz::name(x, lse, dx, {labels, ignore_index, smoothing, nullptr},                                          \
-                           {gradient, gradient_stride, divisor}, rows);                                          \
+#define WOOTZ_loss_backward(name, in, out)                                                                           \
+  WOOTZ_KERNEL(loss_backward, name, in, out, 512, const in* x, const i64* labels, const compute_t<in>* lse, out* dx, \
+               const compute_t<in>* gradient, i64 gradient_stride, const compute_t<in>* divisor, i64 ignore_index,   \
+               compute_t<in> smoothing, WOOTZ_PLAN Rows rows) {                                                      \
+    name(x, lse, dx, {labels, ignore_index, smoothing, nullptr}, {gradient, gradient_stride, divisor}, rows);        \
   }
-#define WOOTZ_count(name, in, out)                                                                        \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                 \
-      const wootz::in* labels, wootz::i64 count, wootz::i64 ignore_index, wootz::out* total) {            \
-    wootz::name(labels, count, ignore_index, total);                                                      \
+#define WOOTZ_count(name, in, out)                                                                     \
+  WOOTZ_KERNEL(count, name, in, out, 512, const in* labels, i64 count, i64 ignore_index, out* total) { \
+    name(labels, count, ignore_index, total);                                                          \
   }
+
+WOOTZ_STRUCTURES(Rows)
+
+WOOTZ_FLOATS(WOOTZ_loss, cross_entropy)
+WOOTZ_FLOATS(WOOTZ_loss_backward, cross_entropy_backward)
+WOOTZ_count(count_labels, i64, f32)
+WOOTZ_count(count_labels, i64, f64)
+
+}  // namespace wootz

@@ -1,7 +1,7 @@
 // Reductions over any set of dimensions, deterministic: a fixed tree in each block, and a second launch over the
-// partial results where one reduction was split over several blocks. Filled in by wootz.backend.geometry.
-#pragma once
-#include "elementwise.cuh"
+// partial results where one reduction was split over several blocks.
+#include "kernel.cuh"
+#include "math.cuh"
 
 namespace wootz {
 
@@ -36,49 +36,6 @@ __device__ __forceinline__ i64 offset_of(u32 index, int ndim, const u32 (&shape)
   }
   return ndim == 0 ? 0 : at + index * stride[ndim - 1];
 }
-
-namespace fold {
-struct sum {
-  template <class C>
-  static __device__ __forceinline__ C start() {
-    return C(0);
-  }
-  template <class C>
-  static __device__ __forceinline__ C join(C a, C b) {
-    return a + b;
-  }
-};
-struct prod {
-  template <class C>
-  static __device__ __forceinline__ C start() {
-    return C(1);
-  }
-  template <class C>
-  static __device__ __forceinline__ C join(C a, C b) {
-    return a * b;
-  }
-};
-struct amax {
-  template <class C>
-  static __device__ __forceinline__ C start() {
-    return -infinity<C>();
-  }
-  template <class C>
-  static __device__ __forceinline__ C join(C a, C b) {
-    return op::maximum{}(a, b);
-  }
-};
-struct amin {
-  template <class C>
-  static __device__ __forceinline__ C start() {
-    return infinity<C>();
-  }
-  template <class C>
-  static __device__ __forceinline__ C join(C a, C b) {
-    return op::minimum{}(a, b);
-  }
-};
-}  // namespace fold
 
 // This thread's share of the elements from..to of one output, at `x + place(index)`. There are at least W threads.
 template <class F, int W, class T, class Place>
@@ -139,10 +96,35 @@ __device__ __forceinline__ void reduce(const In* x, Out* out, compute_t<In> scal
     out[static_cast<i64>(blockIdx.y) * plan.outputs + output] = narrow<Out>::from(*mine * scale);
 }
 
-}  // namespace wootz
-
-#define WOOTZ_reduce(name, in, out)                                                                              \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                         \
-      const wootz::in* x, wootz::out* y, wootz::compute_t<wootz::in> scale, WOOTZ_PLAN wootz::Reduction plan) {       \
-    wootz::reduce<wootz::fold::name>(x, y, scale, plan);                                                         \
+#define WOOTZ_reduce(name, in, out)                                                                               \
+  WOOTZ_KERNEL(reduce, name, in, out, 256, const in* x, out* y, compute_t<in> scale, WOOTZ_PLAN Reduction plan) { \
+    reduce<fold::name>(x, y, scale, plan);                                                                        \
   }
+
+WOOTZ_STRUCTURES(Reduction)
+
+// A fold from its start and an expression that joins a and b; half types also reduce to the float partial results of a
+// split reduction.
+#define WOOTZ_REDUCTION(name, first, expression)         \
+  namespace fold {                                       \
+  struct name {                                          \
+    template <class C>                                   \
+    static __device__ __forceinline__ C start() {        \
+      return first;                                      \
+    }                                                    \
+    template <class C>                                   \
+    static __device__ __forceinline__ C join(C a, C b) { \
+      return expression;                                 \
+    }                                                    \
+  };                                                     \
+  }                                                      \
+  WOOTZ_FLOATS(WOOTZ_reduce, name)                       \
+  WOOTZ_reduce(name, f16, f32)                           \
+  WOOTZ_reduce(name, bf16, f32)
+
+WOOTZ_REDUCTION(sum, C(0), a + b)
+WOOTZ_REDUCTION(prod, C(1), a * b)
+WOOTZ_REDUCTION(amax, -infinity<C>(), math::maximum(a, b))
+WOOTZ_REDUCTION(amin, infinity<C>(), math::minimum(a, b))
+
+}  // namespace wootz

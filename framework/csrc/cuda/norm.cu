@@ -1,5 +1,5 @@
 // Layer norm and RMS norm over contiguous rows, forward and backward (Ba et al. 2016; Zhang & Sennrich 2019).
-#pragma once
+#include "kernel.cuh"
 #include "rows.cuh"
 
 namespace wootz {
@@ -135,27 +135,34 @@ __device__ __forceinline__ void norm_parameters(const T* grad, const T* x, const
   if (bias_partials != nullptr) bias_partials[blockIdx.y * rows.columns + c] = db;
 }
 
-}  // namespace wootz
-
 // weight and bias may be null. means is unused, and may be null, in RMS norm.
-#define WOOTZ_norm(name, in, out)                                                                            \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                    \
-      const wootz::in* x, const wootz::in* weight, const wootz::in* bias, wootz::compute_t<wootz::in> eps,   \
-      wootz::out* y, wootz::compute_t<wootz::in>* means, wootz::compute_t<wootz::in>* scales,                \
-      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
-    wootz::norm_rows<wootz::name>(x, weight, bias, eps, y, means, scales, rows);                             \
+#define WOOTZ_norm(name, in, out)                                                                                  \
+  WOOTZ_KERNEL(norm, name, in, out, 512, const in* x, const in* weight, const in* bias, compute_t<in> eps, out* y, \
+               compute_t<in>* means, compute_t<in>* scales, WOOTZ_PLAN Rows rows) {                                \
+    norm_rows<name>(x, weight, bias, eps, y, means, scales, rows);                                                 \
   }
-#define WOOTZ_norm_backward(name, in, out)                                                                   \
-  extern "C" __global__ void __launch_bounds__(512, 1) name##_##in##_##out(                                    \
-      const wootz::in* grad, const wootz::in* x, const wootz::in* weight,                                    \
-      const wootz::compute_t<wootz::in>* means, const wootz::compute_t<wootz::in>* scales, wootz::out* dx,   \
-      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
-    wootz::norm_backward_rows<wootz::name>(grad, x, weight, means, scales, dx, rows);                        \
+#define WOOTZ_norm_backward(name, in, out)                                                               \
+  WOOTZ_KERNEL(norm_backward, name, in, out, 512, const in* grad, const in* x, const in* weight,         \
+               const compute_t<in>* means, const compute_t<in>* scales, out* dx, WOOTZ_PLAN Rows rows) { \
+    norm_backward_rows<name>(grad, x, weight, means, scales, dx, rows);                                  \
   }
-#define WOOTZ_norm_parameters(name, in, out)                                                                 \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                                    \
-      const wootz::in* grad, const wootz::in* x, const wootz::compute_t<wootz::in>* means,                   \
-      const wootz::compute_t<wootz::in>* scales, wootz::out* weight_partials, wootz::out* bias_partials,     \
-      WOOTZ_PLAN wootz::Rows rows) {                                                                              \
-    wootz::norm_parameters<wootz::name>(grad, x, means, scales, weight_partials, bias_partials, rows);       \
+#define WOOTZ_norm_parameters(name, in, out)                                                                  \
+  WOOTZ_KERNEL(norm_parameters, name, in, out, 256, const in* grad, const in* x, const compute_t<in>* means,  \
+               const compute_t<in>* scales, out* weight_partials, out* bias_partials, WOOTZ_PLAN Rows rows) { \
+    norm_parameters<name>(grad, x, means, scales, weight_partials, bias_partials, rows);                      \
   }
+
+WOOTZ_STRUCTURES(Rows)
+
+#define WOOTZ_NORM(name)                              \
+  WOOTZ_FLOATS(WOOTZ_norm, name)                      \
+  WOOTZ_FLOATS(WOOTZ_norm_backward, name##_backward)  \
+  WOOTZ_norm_parameters(name##_parameters, f32, f32)  \
+  WOOTZ_norm_parameters(name##_parameters, f16, f32)  \
+  WOOTZ_norm_parameters(name##_parameters, bf16, f32) \
+  WOOTZ_norm_parameters(name##_parameters, f64, f64)
+
+WOOTZ_NORM(layer_norm)
+WOOTZ_NORM(rms_norm)
+
+}  // namespace wootz

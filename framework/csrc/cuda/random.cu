@@ -1,57 +1,8 @@
-// Counter-based random numbers (Philox 4x32-10, Salmon et al. 2011), the same as the CPU's for every launch shape.
-#pragma once
-#include "dtypes.cuh"
+// Random numbers, the same as the CPU's bit for bit.
+#include "kernel.cuh"
+#include "philox.cuh"
 
 namespace wootz {
-
-struct Words {
-  u32 word[4];
-};
-
-__device__ __forceinline__ Words philox(u64 seed, u64 counter_high, u64 counter_low) {
-  u32 c0 = static_cast<u32>(counter_low), c1 = static_cast<u32>(counter_low >> 32);
-  u32 c2 = static_cast<u32>(counter_high), c3 = static_cast<u32>(counter_high >> 32);
-  u32 k0 = static_cast<u32>(seed), k1 = static_cast<u32>(seed >> 32);
-#pragma unroll
-  for (int round = 0; round < 10; ++round) {
-    const u64 p = static_cast<u64>(0xD2511F53u) * c0;
-    const u64 q = static_cast<u64>(0xCD9E8D57u) * c2;
-    c0 = static_cast<u32>(q >> 32) ^ c1 ^ k0;
-    c1 = static_cast<u32>(q);
-    c2 = static_cast<u32>(p >> 32) ^ c3 ^ k1;
-    c3 = static_cast<u32>(p);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return {{c0, c1, c2, c3}};
-}
-
-// Element i of draw `draw` is decided by 53 bits: half i % 2 of block i / 2, of which the lower 11 bits are dropped.
-// Neither the launch shape nor the number of threads matters, and csrc/ops/random.cpp decides the same.
-template <class Each>
-__device__ __forceinline__ void each_draw(i64 count, u64 seed, u64 draw, Each each) {
-  const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
-#pragma unroll 1
-  for (i64 q = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; q * 2 < count; q += step) {
-    const Words block = philox(seed, draw, static_cast<u64>(q));
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const u64 bits = static_cast<u64>(block.word[2 * half + 1]) << 32 | block.word[2 * half];
-      if (q * 2 + half < count) each(q * 2 + half, bits >> 11);
-    }
-  }
-}
-
-// out = x scale where the draw is below `threshold` (2^53 times the probability of keeping), else zero. The same
-// launch on the gradient is the backward pass: the mask is drawn again and never stored.
-template <class T>
-__device__ __forceinline__ void dropout(const T* x, T* out, i64 count, u64 threshold, compute_t<T> scale, u64 seed,
-                                        u64 draw) {
-  using C = compute_t<T>;
-  each_draw(count, seed, draw, [=](i64 i, u64 bits) {
-    out[i] = narrow<T>::from(bits < threshold ? widen(x[i]) * scale : C(0));
-  });
-}
 
 // Products and sums that are rounded one by one, never fused: the numbers have to equal the CPU's bit for bit.
 struct Exact {
@@ -144,26 +95,26 @@ __device__ __forceinline__ void random_mask(boolean* out, i64 count, f64 p, u64 
   each_draw(count, seed, draw, [=](i64 i, u64 bits) { out[i] = {static_cast<u8>(unit(bits) < p)}; });
 }
 
-}  // namespace wootz
-
-#define WOOTZ_dropout(name, in, out)                                                                     \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                              \
-      const wootz::in* x, wootz::out* y, wootz::i64 count, wootz::u64 threshold,                         \
-      wootz::compute_t<wootz::in> scale, wootz::u64 seed, wootz::u64 draw) {                             \
-    wootz::name(x, y, count, threshold, scale, seed, draw);                                              \
-  }
-#define WOOTZ_random(name, in, out)                                                                      \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                              \
-      wootz::out* y, wootz::i64 count, wootz::f64 first, wootz::f64 second, wootz::u64 seed, wootz::u64 draw) { \
-    wootz::name(y, count, first, second, seed, draw);                                                    \
+#define WOOTZ_random(name, in, out)                                                                        \
+  WOOTZ_KERNEL(random, name, in, out, 256, out* y, i64 count, f64 first, f64 second, u64 seed, u64 draw) { \
+    name(y, count, first, second, seed, draw);                                                             \
   }
 #define WOOTZ_randint(name, in, out)                                                                     \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                              \
-      wootz::out* y, wootz::i64 count, wootz::i64 low, wootz::u64 range, wootz::u64 seed, wootz::u64 draw) { \
-    wootz::name(y, count, low, range, seed, draw);                                                       \
+  WOOTZ_KERNEL(randint, name, in, out, 256, out* y, i64 count, i64 low, u64 range, u64 seed, u64 draw) { \
+    name(y, count, low, range, seed, draw);                                                              \
   }
-#define WOOTZ_random_mask(name, in, out)                                                                 \
-  extern "C" __global__ void __launch_bounds__(256, 1) name##_##in##_##out(                              \
-      wootz::out* y, wootz::i64 count, wootz::f64 p, wootz::u64 seed, wootz::u64 draw) {                 \
-    wootz::name(y, count, p, seed, draw);                                                                \
+#define WOOTZ_random_mask(name, in, out)                                                        \
+  WOOTZ_KERNEL(random_mask, name, in, out, 256, out* y, i64 count, f64 p, u64 seed, u64 draw) { \
+    name(y, count, p, seed, draw);                                                              \
   }
+
+WOOTZ_STRUCTURES()
+
+WOOTZ_random(uniform, f64, f32)
+WOOTZ_random(uniform, f64, f64)
+WOOTZ_random(normal, f64, f32)
+WOOTZ_random(normal, f64, f64)
+WOOTZ_randint(randint, i64, i64)
+WOOTZ_random_mask(random_mask, f64, boolean)
+
+}  // namespace wootz

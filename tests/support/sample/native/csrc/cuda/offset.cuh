@@ -1,0 +1,1 @@
+__device__ inline float offset(float value) { return 1.0f + value; }
