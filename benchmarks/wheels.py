@@ -1,4 +1,4 @@
-"""What the wheels weigh: each variant's file, its parts, and its kernels for each GPU architecture.
+"""What the wheels weigh: each variant's file, its parts, and its kernels by unit and by GPU architecture.
 
 Usage: python benchmarks/wheels.py [--peer WHEEL] [FOLDER], a folder of ours (default: dist/). With a peer's wheel
 (PyTorch's for the CPU, say) each size is given as a part of it too.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def parts(archive: zipfile.ZipFile) -> dict[str, int]:
     return found
 
 
+def kernel_sizes(archive: zipfile.ZipFile) -> tuple[Counter[str], Counter[str]]:
+    """Bytes of the fat binaries by unit, and of their images by architecture."""
+    units: Counter[str] = Counter()
+    architectures: Counter[str] = Counter()
+    for name in archive.namelist():
+        if name.endswith(".fatbin"):
+            data = archive.read(name)
+            units[Path(name).stem] = len(data)
+            for what, size in kernels(data):
+                architectures[what] += size
+    return units, architectures
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -52,10 +66,11 @@ def main() -> None:
             size = path.stat().st_size
             peer = f", {size / options.peer.stat().st_size:.4f} of {options.peer.name}" if options.peer else ""
             print(f"{path.name}\n  {size / 1e6:.2f} MB: {weights}{peer}")
-            for name in archive.namelist():
-                if name.endswith(".fatbin"):
-                    images = (f"{what} {size / 1e3:.0f}" for what, size in kernels(archive.read(name)))
-                    print(f"  kernels, kB before the archive's compression: {', '.join(images)}")
+            units, architectures = kernel_sizes(archive)
+            for title, sizes in (("unit", units), ("architecture", architectures)):
+                if sizes:
+                    listed = ", ".join(f"{what} {size / 1e3:.0f}" for what, size in sizes.items())
+                    print(f"  kernels by {title}, kB before the archive's compression: {listed}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main() -> None:
     for unit in sorted(pathlib.Path(folder).iterdir()):
         cubins = sorted(unit.glob("*.cubin/*.cubin"))
         found = {cubin.stem: kernels(cubin.read_bytes()) for cubin in cubins}
-        first, *others = found.values()
+        first = next(iter(found.values()))
         for architecture, names in found.items():
             if odd := sorted(set(first) ^ set(names)):
                 sys.exit(f"{unit.name}: {cubins[0].stem} and {architecture} differ in their kernels: {', '.join(odd)}")
