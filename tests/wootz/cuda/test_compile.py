@@ -1,4 +1,4 @@
-"""The kernels under NVRTC, without a GPU: they compile, hold exactly the symbols of the emulation, and spill no register."""
+"""The kernels under NVRTC, without a GPU: they compile, have the emulation's symbols, and spill no register."""
 
 import ctypes
 import io
@@ -70,9 +70,7 @@ def test_the_newest_architecture(nvrtc, emulator):
     for unit in sorted(SOURCE.glob("*.cu")):
         cubin, log = nvrtc.compile(unit, architecture)
         symbols = elf.ELFFile(io.BytesIO(cubin)).get_section_by_name(".symtab").iter_symbols()
-        held += [
-            s.name for s in symbols if s["st_info"]["type"] == "STT_FUNC" and s["st_info"]["bind"] == "STB_GLOBAL"
-        ]
+        held += [s.name for s in symbols if s["st_info"]["type"] == "STT_FUNC" and s["st_info"]["bind"] == "STB_GLOBAL"]
         spills += re.findall(r"entry function '(\w+)'.*?(\d+) bytes spill stores", log, re.DOTALL)
         registers += [int(n) for n in re.findall(r"Used (\d+) registers", log)]
     assert sorted(held) == sorted(f"{op}_{given}_{made}" for _, op, given, made in emulator.kernels())

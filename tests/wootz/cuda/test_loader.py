@@ -82,9 +82,12 @@ def test_knows_every_kernel_and_loads_a_unit_when_its_first_kernel_is_used(emula
 
 
 def test_every_unit_fills_the_structures_of_this_code(emulator, folder):
-    kernels = Kernels(stand_in(emulator), folder)
-    for symbols in kernels.units.values():
-        kernels._find(symbols[0])
+    cupy = stand_in(emulator)
+    kernels = Kernels(cupy, folder)
+    launch(kernels)
+    kernels.load()
+    kernels.load()
+    assert sorted(cupy.loaded) == sorted(kernels.units)
 
 
 def test_refuses_a_missing_list(tmp_path):

@@ -50,6 +50,12 @@ class Kernels:
         function = self._functions.get(symbol) or self._find(symbol)
         function(launch.grid, launch.block, tuple(_by_value(a) for a in arguments))
 
+    def load(self) -> None:
+        """Loads every unit: nothing can be loaded while a graph is captured."""
+        for symbols in self.units.values():
+            if symbols[0] not in self._functions:
+                self._find(symbols[0])
+
     def _find(self, symbol: str) -> Any:
         unit = self._unit_of.get(symbol)
         if unit is None:

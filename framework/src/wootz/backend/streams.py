@@ -136,8 +136,8 @@ class CUDAGraph:
 def graph(cuda_graph: CUDAGraph, stream: Stream | None = None) -> Iterator[None]:
     """Captures what is queued within a ``with`` block into a graph, on a stream of its own; nothing runs yet.
 
-    Run the code once before, so that kernels are loaded and state exists. Reading a result (``item``, ``print``) while
-    capturing is an error of the driver's.
+    Run the code once before, so that state exists and CuPy has compiled what it runs. Reading a result (``item``,
+    ``print``) while capturing is an error of the driver's.
     """
     if cuda_graph._graph is not None:
         raise DeviceError("this graph has captured already: reset() it first, or use another")
@@ -148,6 +148,7 @@ def graph(cuda_graph: CUDAGraph, stream: Stream | None = None) -> Iterator[None]
     cuda_graph._pool = backend.cupy.cuda.MemoryPool()
     with ExitStack() as stack:
         stack.enter_context(backend.on(chosen.device.index))
+        backend.kernels.load()
         stack.enter_context(backend.cupy.cuda.using_allocator(cuda_graph._pool.malloc))
         stack.enter_context(backend.keeping(cuda_graph._kept))
         stack.enter_context(chosen.raw)
