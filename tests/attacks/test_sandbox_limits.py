@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.hermetic import LIMITS, Lab, Quiet
+from tests.support.hermetic import LIMITS, ROOT, Lab, Quiet
 
 from millcert.errors import LimitError
 from millcert.hermetic.build import Builder
 from millcert.hermetic.derivation import Command, Output
 from millcert.sandbox import Bubblewrap
+from millcert.sandbox.watch import Watch
 from millcert.store import Store
 
 MARK = "millcert-attack"
@@ -104,6 +108,66 @@ def test_the_step_is_stopped_and_the_limit_named(lab: Lab, attack: str) -> None:
     ran = lab.run(ATTACKS[attack], memory_mib=memory, output_mib=32, wall_seconds=seconds)
     assert ran.outcome.exceeded == EXPECTED[attack], ran.outcome.log[-500:]
     assert living(lab.mark) == []
+
+
+COUNT = """
+made = 0
+try:
+    while made < 400:
+        if os.fork() == 0:
+            time.sleep(60)
+        made += 1
+except BlockingIOError:
+    pass
+print(json.dumps(made), flush=True)
+os.kill(-1, 9)"""
+
+
+def kernel_counts() -> bool:
+    """Whether the kernel can bound this user's processes: root's only where it may make a control group."""
+    if os.geteuid():
+        return True
+    groups = [Path(f"/sys/fs/cgroup/{name}millcert-test-{secrets.token_hex(4)}") for name in ("pids/", "")]
+    for group in groups:
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            bounds = (group / "pids.max").exists()
+            group.rmdir()
+            if bounds:
+                return True
+    return False
+
+
+def test_the_kernel_itself_lets_no_step_have_more_processes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch looks away; it would come too late for a step that is quicker than it."""
+    if not kernel_counts():
+        pytest.skip("root on a machine without a control group of processes to use")
+    monkeypatch.setattr(Watch, "_passed", lambda *_: "")
+    ran = lab.run(COUNT)
+    assert 90 <= json.loads(ran.outcome.log.splitlines()[0]) <= LIMITS.processes, ran.outcome
+    assert living(lab.mark) == []
+
+
+def test_the_kernel_counts_the_processes_of_any_other_user_too(lab: Lab, tmp_path: Path) -> None:
+    """Root's are left to a control group; another user's are counted in the step's own user namespace alone."""
+    if os.geteuid():
+        pytest.skip("the test before is this one for a user who is not root")
+    other = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "env", f"PYTHONPATH={ROOT}/build/src"]
+    program = """
+import sys; from pathlib import Path; from millcert.sandbox import *; from millcert.sandbox.watch import Watch
+from millcert.targets import Limits
+Watch._passed = lambda *_: ""
+limits = Limits(60, 4096, 100, 64, 1)
+step = Step(("/usr/bin/python3", "-c", sys.argv[1]), {}, Path("/"), (), Path(sys.argv[2]), "/", limits)
+print(Bubblewrap().run(step).log)
+"""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as output:  # pytest's own are closed to other users
+        os.chown(output, 12345, 12345)
+        command = [*other, "/usr/bin/python3", "-c", program, "import json, os, time\n" + COUNT, output]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if "No module named" in done.stderr or "No such file" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip(f"another user cannot run this checkout here: {done.stderr[-200:]}")
+    assert 90 <= json.loads(done.stdout.splitlines()[0]) <= 100, done
 
 
 def test_a_log_is_cut_to_its_end(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from millcert.model import Digest, canonical_json, parse_digest
 __all__ = ["Entry", "Kind", "Tree", "check_path", "parse_tree", "scan_tree"]
 
 Kind = Literal["file", "folder", "link"]
+
+
+_UNCLEAN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates stand for bytes that are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,7 @@ def check_path(path: str) -> str:
 
 
 def _is_clean(text: str) -> bool:
-    # surrogates stand for bytes that are not UTF-8
-    return not any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in text)
+    return _UNCLEAN.search(text) is None
 
 
 def parse_tree(data: bytes) -> Tree:

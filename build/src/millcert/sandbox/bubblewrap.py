@@ -6,15 +6,18 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from millcert.errors import SandboxError
 from millcert.sandbox import seccomp
+from millcert.sandbox.inside import Inside
 from millcert.sandbox.log import Log
 from millcert.sandbox.model import Outcome, Step
 from millcert.sandbox.view import DEVICES, arguments
@@ -25,6 +28,7 @@ __all__ = ["Bubblewrap"]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _TROUBLE = ("bwrap: ", "keeper: ")
+_OWN = 2  # processes of bubblewrap's own, and one more, so that a step passes its limit before the kernel stops it
 
 
 class Bubblewrap:
@@ -54,8 +58,8 @@ class Bubblewrap:
         """Run one step; its processes are gone when this returns, however it ends."""
         with Log(step.limits.log_mib << 20) as log:
             watch = Watch(step, log, self._stop)
-            with self._started(step, log) as keeper:
-                exceeded = watch.until_exit(keeper.pid)
+            with self._started(step, log) as (keeper, inside):
+                exceeded = watch.until_exit(keeper.pid, inside)
             # a step may write its last too much and exit between two looks
             outcome = Outcome(keeper.returncode, log.text(), exceeded or watch.passed_on_disk())
         if outcome.status == 1 and outcome.log.startswith(_TROUBLE):
@@ -66,36 +70,74 @@ class Bubblewrap:
         return outcome
 
     @contextlib.contextmanager
-    def _started(self, step: Step, log: Log) -> Iterator[subprocess.Popen[bytes]]:
-        """The keeper of a running step; on leaving, the step is ended if it still runs, and waited for."""
+    def _started(self, step: Step, log: Log) -> Iterator[tuple[subprocess.Popen[bytes], Inside | None]]:
+        """The keeper of a running step, and a view into the step unless bubblewrap could not make its world.
+
+        On leaving, the step is ended if it still runs, and waited for.
+        """
         with contextlib.ExitStack() as stack:
-            filter_ = stack.enter_context(_in_memory(seccomp.program()))
-            options = [*arguments(step), "--seccomp", str(filter_)]
-            # through a descriptor: a step can read the command line of its process 1
-            listed = stack.enter_context(_in_memory(b"".join(os.fsencode(option) + b"\0" for option in options)))
-            lifeline, held = os.pipe()
-            # root's steps would own the machine's device nodes
-            read_only = ":".join(f"/dev/{name}" for name in DEVICES) if os.geteuid() == 0 else ""
-            keeper = subprocess.Popen(
-                [
-                    sys.executable, "-I", "-S", str(_KEEPER), str(lifeline), read_only, _bounds(step.limits),
-                    self._program, "--args", str(listed), "--", *step.argv,
-                ],
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log.writer,
-                stderr=subprocess.STDOUT,
-                env={"PATH": "/usr/bin:/bin"},
-                pass_fds=(filter_, listed, lifeline),
-                start_new_session=True,
-            )  # fmt: skip
-            os.close(lifeline)
+            told, tell = _pipe(stack)
+            barrier, lift = _pipe(stack)
+            lifeline, held = _pipe(stack)
+            keeper = self._keeper(step, log, lifeline, tell, barrier)
+            for ours_no_more in (tell, barrier, lifeline):
+                ours_no_more.close()
             log.close_writer()
             try:
-                yield keeper
+                inside = None
+                if first := _first_process(told):
+                    inside = stack.enter_context(Inside(first))
+                    _bound_processes(first, step.limits)
+                    lift.write(b"x")
+                yield keeper, inside
             finally:
-                os.close(held)
+                held.close()
                 keeper.wait()
+
+    def _keeper(self, step: Step, log: Log, lifeline: FileIO, tell: FileIO, barrier: FileIO) -> subprocess.Popen[bytes]:
+        # root's steps would own the machine's device nodes
+        read_only = ":".join(f"/dev/{name}" for name in DEVICES) if os.geteuid() == 0 else ""
+        with _in_memory(seccomp.program()) as filter_:
+            options = [*arguments(step), "--seccomp", str(filter_)]
+            options += ["--info-fd", str(tell.fileno()), "--block-fd", str(barrier.fileno())]
+            # through a descriptor: a step can read the command line of its process 1
+            with _in_memory(b"".join(os.fsencode(option) + b"\0" for option in options)) as listed:
+                return subprocess.Popen(
+                    [
+                        sys.executable, "-I", "-S", str(_KEEPER), str(lifeline.fileno()), read_only,
+                        str(step.limits.processes + _OWN), _bounds(step.limits), self._program, "--args", str(listed),
+                        "--", *step.argv,
+                    ],
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log.writer,
+                    stderr=subprocess.STDOUT,
+                    env={"PATH": "/usr/bin:/bin"},
+                    pass_fds=(filter_, listed, tell.fileno(), barrier.fileno(), lifeline.fileno()),
+                    start_new_session=True,
+                )  # fmt: skip
+
+
+def _pipe(stack: contextlib.ExitStack) -> tuple[FileIO, FileIO]:
+    """The two ends of a pipe, which are closed with the stack unless they were before."""
+    reader, writer = os.pipe()
+    return stack.enter_context(FileIO(reader, "r")), stack.enter_context(FileIO(writer, "w"))
+
+
+def _first_process(told: FileIO) -> int | None:
+    """The number of the first process in a step's world, as bubblewrap tells it; None where it could not be made."""
+    text = told.read().decode()
+    return int(json.loads(text)["child-pid"]) if text else None
+
+
+def _bound_processes(first: int, limits: Limits) -> None:
+    """Have the kernel refuse more processes in a step's world; it counts those of one user in one user namespace.
+
+    Set from outside and after that namespace was made: before, the user's other processes would count too.
+    """
+    bound = limits.processes + _OWN
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(first, resource.RLIMIT_NPROC, (bound, bound))
 
 
 @contextlib.contextmanager
@@ -111,11 +153,12 @@ def _in_memory(data: bytes) -> Iterator[int]:
 
 def _bounds(limits: Limits) -> str:
     """Limits that the kernel keeps by itself, for each process; the watch keeps those of the step as a whole."""
-    return json.dumps({
+    bounds = {
         "RLIMIT_CORE": 0,
         "RLIMIT_FSIZE": (limits.output_mib << 20) + (1 << 20),
         "RLIMIT_AS": limits.memory_mib << 21,  # address space is not memory: this stops what could outrun the watch
         "RLIMIT_NOFILE": 4096,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_MEMLOCK": 8 << 20,
-    })  # fmt: skip
+    }
+    return ",".join(f"{name}={bound}" for name, bound in bounds.items())

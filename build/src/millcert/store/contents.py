@@ -27,6 +27,7 @@ import re
 import secrets
 import shutil
 import stat
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -56,6 +57,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._checked: set[Digest] = set()
+        self._checking = threading.Lock()
         with self._writing():
             for name in ("blobs", "trees", "records", "tmp", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
@@ -183,6 +185,10 @@ class Store:
 
     def checkout(self, digest: Digest) -> Path:
         """The tree as a folder, read-only by convention, its every byte checked once a process."""
+        with self._checking:  # or two threads would check one tree twice
+            return self._checkout(digest)
+
+    def _checkout(self, digest: Digest) -> Path:
         folder = self.root / "trees" / digest
         if digest in self._checked and folder.is_dir():
             return folder
