@@ -16,11 +16,12 @@ from typing import Any
 
 import wootz
 
-# What wootz leaves out on purpose: graphs of programs, sparse and quantised tensors, and other libraries' own kernels.
+# What wootz leaves out on purpose: graphs of programs, sparse and quantised tensors, other libraries' own kernels, and
+# what PyTorch's own code imports for itself.
 ELSEWHERE = (
     "cudnn_", "miopen_", "mkldnn_", "fbgemm_", "quantize", "fake_quantize", "q_", "sparse_", "sym_", "to_sparse",
     "is_vulkan", "vmap", "compile", "cond", "while_loop", "export", "sspaddmm", "dequantize", "int_repr", "qscheme",
-    "to_mkldnn", "coalesce", "crow_", "col_", "ccol_", "row_indices", "indices", "values", "dense_dim",
+    "to_mkldnn", "coalesce", "has_torch_function", "handle_torch_function", "boolean_dispatch", "crow_", "col_", "ccol_", "row_indices", "indices", "values", "dense_dim",
 )  # fmt: skip
 
 

@@ -203,11 +203,29 @@ def test_orthogonal_weights_and_their_derivatives_are_pytorchs(kind):
     np.testing.assert_allclose(*gradients, 1e-7, 1e-9)
 
 
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 5)], ids=str)
+def test_orthogonal_maps_of_the_weight_alone_are_pytorchs(kind, shape):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    start = np.random.default_rng(4).standard_normal(shape)
+    layers = []
+    for library, make in ((wootz, wootz.from_numpy), (torch, torch.from_numpy)):
+        layer = library.nn.Linear(shape[1], shape[0], bias=False).double()
+        layer.weight.data.copy_(make(start.copy()))
+        library.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=kind, use_trivialization=False)
+        (layer.weight * make(start.copy())).sum().backward()
+        layers.append(layer)
+    ours, theirs = layers
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    np.testing.assert_allclose(*(layer.weight.detach().numpy() for layer in layers), rtol=1e-10, atol=1e-12)
+    gradients = [layer.parametrizations.weight.original.grad.numpy() for layer in layers]
+    np.testing.assert_allclose(*gradients, rtol=1e-8, atol=1e-10)
+
+
 def test_what_cannot_be_orthogonal_is_refused():
     for call in (
         lambda: parametrizations.orthogonal(nn.Linear(2, 2), "bias"),
         lambda: parametrizations.orthogonal(nn.Linear(2, 2), orthogonal_map="square"),
-        lambda: parametrizations.orthogonal(nn.Linear(2, 2), use_trivialization=False),
     ):
         with pytest.raises(ValueError):
             call()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import wootz
 from wootz._tensor import Tensor
-from wootz.errors import ShapeError
 from wootz.nn import functional as F
 from wootz.nn import init
 from wootz.nn.layers import Linear
@@ -15,13 +13,6 @@ from wootz.nn.module import Module
 from wootz.nn.parameter import Parameter
 
 __all__ = ["MultiheadAttention"]
-
-
-def additive(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask to add to scores: a bool one is minus infinity where it is True."""
-    if mask.dtype != wootz.bool:
-        return mask.to(like.dtype)
-    return wootz.zeros(mask.shape, dtype=like.dtype, device=like.device).masked_fill(mask, float("-inf"))
 
 
 class MultiheadAttention(Module):
@@ -79,77 +70,20 @@ class MultiheadAttention(Module):
         need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-        if is_causal and attn_mask is None:
-            raise ValueError("is_causal says that attn_mask is causal: give that too, as PyTorch wants it")
-        single = query.dim() == 2
-        given = (query, key, value)
-        q, k, v = (x.unsqueeze(0) if single else x if self.batch_first else x.transpose(0, 1) for x in given)
-        if key is value is query:
-            k = v = q  # so that one product projects them all
-        self._check(q, k, v)
-        if single and key_padding_mask is not None:
-            key_padding_mask = key_padding_mask.unsqueeze(0)
-        mask = self._mask(q, k, key_padding_mask, attn_mask)
-        output, weights = self._attend(*self._project(q, k, v), mask, need_weights)
-        output = output.squeeze(0) if single else output if self.batch_first else output.transpose(0, 1)
-        if weights is None:
-            return output, None
-        weights = weights.mean(1) if average_attn_weights else weights
-        return output, weights.squeeze(0) if single else weights
+        turned = self.batch_first and query.dim() == 3
+        if turned:
+            query, key, value = _turned(query, key, value)
+        output, weights = F.multi_head_attention_forward(
+            query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight, self.in_proj_bias, self.bias_k,
+            self.bias_v, self.add_zero_attn, self.dropout, self.out_proj.weight, self.out_proj.bias, self.training,
+            key_padding_mask, need_weights, attn_mask, self.in_proj_weight is None, self.q_proj_weight,
+            self.k_proj_weight, self.v_proj_weight, average_attn_weights, is_causal,
+        )  # fmt: skip
+        return output.transpose(0, 1) if turned else output, weights
 
-    def _check(self, q: Tensor, k: Tensor, v: Tensor) -> None:
-        sizes = (self.embed_dim, self.kdim, self.vdim)
-        if q.dim() != 3 or tuple(x.shape[-1] for x in (q, k, v)) != sizes or k.shape[:2] != v.shape[:2]:
-            shapes = [tuple(x.shape) for x in (q, k, v)]
-            raise ShapeError(f"query, key and value of {sizes} features and keys as many as values; not {shapes}")
 
-    def _project(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[N, length, E] each, with the extra keys and values."""
-        joint = self.in_proj_weight
-        weights = joint.chunk(3) if joint is not None else (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-        if joint is not None and q is k is v:
-            q, k, v = F.linear(q, joint, self.in_proj_bias).chunk(3, -1)
-        else:
-            q, k, v = (F.linear(x, w, b) for x, w, b in zip((q, k, v), weights, biases, strict=True))
-        if self.bias_k is not None:
-            size = (k.shape[0], 1, self.embed_dim)
-            k, v = wootz.cat([k, self.bias_k.expand(size)], 1), wootz.cat([v, self.bias_v.expand(size)], 1)
-        if self.add_zero_attn:
-            zero = wootz.zeros((k.shape[0], 1, self.embed_dim), dtype=k.dtype, device=k.device)
-            k, v = wootz.cat([k, zero], 1), wootz.cat([v, zero], 1)
-        return q, k, v
-
-    def _mask(self, q: Tensor, k: Tensor, padding: Tensor | None, mask: Tensor | None) -> Tensor | None:
-        """What is added to the scores [N, heads, L, S]; the extra keys can always be looked at."""
-        count, length, size = q.shape[0], q.shape[1], k.shape[1]
-        total: Tensor | None = None
-        if mask is not None:
-            known = {(length, size): (1, 1), (count * self.num_heads, length, size): (count, self.num_heads)}
-            if tuple(mask.shape) not in known:
-                raise ShapeError(f"attn_mask has one of the shapes {list(known)}, not {tuple(mask.shape)}")
-            total = additive(mask, q).reshape((*known[tuple(mask.shape)], length, size))
-        if padding is not None:
-            if tuple(padding.shape) != (count, size):
-                raise ShapeError(f"key_padding_mask has shape {(count, size)}, not {tuple(padding.shape)}")
-            part = additive(padding, q).reshape((count, 1, 1, size))
-            total = part if total is None else total + part
-        extra = (self.bias_k is not None) + self.add_zero_attn
-        if total is None or not extra:
-            return total
-        return wootz.cat([total, wootz.zeros((*total.shape[:-1], extra), dtype=total.dtype, device=total.device)], -1)
-
-    def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        q, k, v = (x.reshape((*x.shape[:2], self.num_heads, self.head_dim)).transpose(1, 2) for x in (q, k, v))
-        weights = None
-        if need_weights:
-            scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)
-            weights = (scores if mask is None else scores + mask).softmax(-1)
-            weights = F.dropout(weights, self.dropout, self.training)
-            heads = weights @ v
-        else:
-            heads = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0)
-        joined = heads.transpose(1, 2).reshape((q.shape[0], q.shape[2], self.embed_dim))
-        return self.out_proj(joined), weights
+def _turned(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences first; what is one tensor stays one, which is projected at once."""
+    made: dict[int, Tensor] = {}
+    q, k, v = (made.setdefault(id(x), x.transpose(0, 1)) for x in (query, key, value))
+    return q, k, v

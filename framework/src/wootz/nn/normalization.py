@@ -14,8 +14,8 @@ from wootz.nn.module import Module
 from wootz.nn.parameter import Parameter
 
 __all__ = [
-    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
-    "LayerNorm", "LocalResponseNorm", "RMSNorm",
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "CrossMapLRN2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d",
+    "InstanceNorm3d", "LayerNorm", "LocalResponseNorm", "RMSNorm", "SyncBatchNorm",
 ]  # fmt: skip
 
 
@@ -194,6 +194,28 @@ class BatchNorm3d(_BatchNorm):
     dims = (5,)
 
 
+class SyncBatchNorm(_BatchNorm):
+    """`BatchNorm1d` for inputs of any number of dimensions: of one process, whose batch is all there is."""
+
+    dims = (2, 3, 4, 5)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with every batch norm in it made a `SyncBatchNorm` with the same parameters and statistics.
+
+        Raises ValueError for a ``process_group``: there is one process.
+        """
+        if process_group is not None:
+            raise ValueError("a process group needs several processes, which are not here: leave it out")
+        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
+            made = cls(module.num_features, module.eps, module.momentum, False, False)
+            made.__dict__.update({**module.__dict__, "dims": cls.dims})
+            return made
+        for name, child in list(module.named_children()):
+            module.register_module(name, cls.convert_sync_batchnorm(child))
+        return module
+
+
 class _InstanceNorm(_Running):
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
@@ -243,3 +265,10 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """`LocalResponseNorm` of images, by the name that it has in older models.
+
+    PyTorch's counts the first channel in all later windows.
+    """

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from wootz._tensor import Tensor
 from wootz.nn import functional as F
+from wootz.nn.functional.fractional import Ratio
 from wootz.nn.functional.pooling import Maxima, Sizes
 from wootz.nn.functional.sizes import Ints
 from wootz.nn.module import Module
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
-    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d",
+    "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -234,5 +236,41 @@ class MaxUnpool2d(_MaxUnpool):
 
 class MaxUnpool3d(_MaxUnpool):
     """Puts the maxima of a `MaxPool3d` back to where they were."""
+
+    n = 3
+
+
+class _FractionalMaxPool(Module):
+    n: int
+
+    def __init__(
+        self, kernel_size: Ints, output_size: Ints | None = None, output_ratio: Ratio | None = None,
+        return_indices: bool = False, _random_samples: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{type(self).__name__} takes an output_size or an output_ratio: one of them")
+        self.kernel_size, self.output_size, self.output_ratio = kernel_size, output_size, output_ratio
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+
+    def forward(self, input: Tensor) -> Maxima:
+        function = (F.fractional_max_pool2d, F.fractional_max_pool3d)[self.n - 2]
+        return function(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """The largest of each of ``output_size`` windows at random places, or of ``output_ratio`` of the extents.
+
+    Input [N, C, H, W] (or [C, H, W]), Graham 2014.
+    """
+
+    n = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """`FractionalMaxPool2d` for [N, C, D, H, W] (or [C, D, H, W])."""
 
     n = 3

@@ -15,7 +15,7 @@ from wootz.nn.module import Module
 from wootz.nn.parameter import Parameter
 from wootz.nn.utils.rnn import PackedSequence
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 State = tuple[Tensor, ...]
 # One step: the input's share of the gates and the state before give the state after. The first of it is the output.
@@ -246,7 +246,7 @@ class GRU(RNNBase):
         )
 
 
-class _Cell(Module):
+class RNNCellBase(Module):
     """One step of a recurrent layer: input [batch, input_size] or [input_size], and the state before."""
 
     mode: str
@@ -292,7 +292,7 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or ReLU for tanh."""
 
     def __init__(
@@ -306,14 +306,14 @@ class RNNCell(_Cell):
         self.nonlinearity = nonlinearity
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of an `LSTM`: the state is (h, c), and so is what it returns."""
 
     mode = "LSTM"
     states = 2
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a `GRU`."""
 
     mode = "GRU"

@@ -10,9 +10,11 @@ from wootz.nn.functional.ctc import *
 from wootz.nn.functional.distance import *
 from wootz.nn.functional.dropout import *
 from wootz.nn.functional.folding import *
+from wootz.nn.functional.fractional import *
 from wootz.nn.functional.interpolation import *
 from wootz.nn.functional.linear import *
 from wootz.nn.functional.loss import *
+from wootz.nn.functional.multihead import *
 from wootz.nn.functional.normalization import *
 from wootz.nn.functional.padding import *
 from wootz.nn.functional.pooling import *
@@ -23,7 +25,7 @@ from wootz.nn.functional.sparse import *
 
 if not TYPE_CHECKING:  # to a type checker a star import exports, and a computed __all__ would hide it
     _FAMILIES = (
-        "activation attention conv ctc distance dropout folding interpolation linear loss "
+        "activation attention conv ctc distance dropout folding fractional interpolation linear loss multihead "
         "normalization padding pooling regression sampling sparse"
     )
     _NAMES = {name for f in _FAMILIES.split() for name in _modules[f"{__name__}.{f}"].__all__}

@@ -11,7 +11,7 @@ from wootz.nn.functional.padding import pad
 from wootz.nn.functional.sizes import Ints, each
 from wootz.ops.database import op
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
 def _batched(input: Tensor, n: int, name: str) -> tuple[Tensor, bool]:
@@ -88,6 +88,12 @@ def conv3d(
 ) -> Tensor:  # fmt: skip
     """`conv1d` over volumes: input [N, C, D, H, W] (or without N), weight [O, C / groups, KD, KH, KW]."""
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+@op("N(4, 2, 3), N(2, 3, 2), N(2)", "N(4, 2, 3), N(3, 3, 2), N(2), 1", autocast="low", tolerance=1e-12)
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """`conv1d` of a sequence first: input [L, N, C], weight [K, C, O], bias [O], to [L', N, O]."""
+    return conv1d(input.permute((1, 2, 0)), weight.permute((2, 1, 0)), bias, 1, pad).permute((2, 0, 1))
 
 
 def _conv_transpose(

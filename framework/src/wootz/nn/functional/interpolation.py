@@ -15,8 +15,8 @@ from wootz.nn.functional.resampling import Rows, resample
 from wootz.ops.database import op
 
 __all__ = [
-    "channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample", "upsample_bilinear",
-    "upsample_nearest",
+    "channel_shuffle", "interpolate", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "upsample",
+    "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
 _DIMS = {"linear": (3,), "bilinear": (4,), "trilinear": (5,), "bicubic": (4,), "area": (3, 4, 5), "nearest": (3, 4, 5),
@@ -207,3 +207,6 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
         raise ShapeError(f"channel_shuffle expects [N, C, ...] with C divisible by {groups}, got {tuple(input.shape)}")
     n, c, *rest = input.shape
     return input.reshape((n, groups, c // groups, *rest)).transpose(1, 2).reshape(input.shape)
+
+
+native_channel_shuffle = channel_shuffle

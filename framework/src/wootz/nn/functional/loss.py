@@ -10,7 +10,9 @@ from wootz.nn.functional.activation import logsigmoid
 from wootz.nn.functional.reduction import check_reduction, check_same_shape, reduce_loss
 from wootz.ops.database import op
 
-__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "linear_cross_entropy", "nll_loss",
+]  # fmt: skip
 
 
 @op("P(2, 3) / 3, P(2, 3) / 2, reduction='sum'", "P(2, 3) / 3, C(2, 3).sigmoid(), P(3).detach()", autocast="wide")
@@ -72,6 +74,26 @@ def cross_entropy(
         return _finish(losses, weights.sum(), reduction, target)
     losses = wootz.cross_entropy_rows(logits, labels, ignore_index, label_smoothing)
     return _finish(losses, wootz.count_valid(labels, ignore_index), reduction, target)
+
+
+@op("N(4, 3), N(5, 3), I(5, 4), linear_bias=N(5)", "N(4, 3), N(5, 2, 3), I(5, 4, 2), label_smoothing=0.1",
+    "N(3), N(5, 3), I(5)", tolerance=1e-12)  # fmt: skip
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
+    weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """`cross_entropy` of ``linear(input, linear_weight, linear_bias)``: what ends a model of words.
+
+    input [N, I] (or [I]), linear_weight [C, I], or [C, *, I] for logits [N, C, *]; linear_bias [C, *].
+    """
+    logits = wootz.linear(
+        input, linear_weight.reshape((-1, linear_weight.shape[-1])),
+        None if linear_bias is None else linear_bias.reshape((-1,)),
+    )  # fmt: skip
+    logits = logits.reshape((*input.shape[:-1], *linear_weight.shape[:-1]))
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(logits, target, weight, ignored, reduction, label_smoothing)
 
 
 def _against_probabilities(

@@ -14,19 +14,25 @@ _MAPS = ("matrix_exp", "cayley", "householder")
 
 
 class _Orthogonal(Module):
-    """base Q(X): Q is a map from any matrix to an orthogonal one that takes the first X to the identity."""
+    """base Q(X): Q is a map from any matrix to an orthogonal one that takes the first X to the identity.
 
-    base: Tensor
+    Without trivialization there is no base, and X starts at the weight itself.
+    """
 
-    def __init__(self, weight: Tensor, orthogonal_map: str) -> None:
+    base: Tensor | None
+
+    def __init__(self, weight: Tensor, orthogonal_map: str, trivialization: bool) -> None:
         super().__init__()
-        self.shape, self.orthogonal_map = weight.shape, orthogonal_map
-        self.register_buffer("base", None)
+        self.shape, self.orthogonal_map, self.trivialization = weight.shape, orthogonal_map, trivialization
+        if trivialization:
+            self.register_buffer("base", None)
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.shape[-2] < x.shape[-1]
         tall = x.mT if wide else x
-        q = self.base @ (_reflections(tall) if self.orthogonal_map == "householder" else self._rotation(tall))
+        q = _reflections(tall) if self.orthogonal_map == "householder" else self._rotation(tall)
+        if self.trivialization and self.base is not None:
+            q = self.base @ q
         return q.mT if wide else q
 
     def _rotation(self, x: Tensor) -> Tensor:
@@ -44,10 +50,17 @@ class _Orthogonal(Module):
         return q[..., :columns]
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Makes the orthogonal matrix nearest in its columns' order the base; X starts at minus the identity."""
+        """Makes the orthogonal matrix nearest in its columns' order the base; X starts at minus the identity.
+
+        Without trivialization only reflections have an inverse; X is else the weight.
+        """
         if weight.shape != self.shape:
             raise ShapeError(f"a weight of shape {tuple(self.shape)} is needed, not {tuple(weight.shape)}")
-        tall = weight.mT if weight.shape[-2] < weight.shape[-1] else weight
+        wide = weight.shape[-2] < weight.shape[-1]
+        tall = weight.mT if wide else weight
+        if not self.trivialization:
+            vectors = _reflectors(tall) if self.orthogonal_map == "householder" else tall
+            return vectors.mT.contiguous() if wide else vectors
         rows, columns = tall.shape[-2:]
         more = wootz.randn((*tall.shape[:-2], rows, rows - columns), dtype=tall.dtype)
         q, r = wootz.linalg.qr(wootz.cat([tall, more], -1) if rows != columns else tall)
@@ -69,20 +82,39 @@ def _reflections(x: Tensor) -> Tensor:
     return q * x.detach().diagonal(0, -2, -1).trunc().unsqueeze(-2)
 
 
+def _reflectors(x: Tensor) -> Tensor:
+    """Householder's vectors below the diagonal and signs on it, of which `_reflections` makes x's orthogonal factor."""
+    rest, out = x.clone(), wootz.zeros_like(x)
+    for i in range(x.shape[-1]):
+        column = rest[..., i:, i]
+        first, size = column[..., :1], column.square().sum(-1, True).sqrt()
+        below = column[..., 1:]
+        flat = below.abs().sum(-1, True) == 0
+        # The sign that does not cancel; a column that is done is reflected by the map all the same, and turned back.
+        turned = wootz.where(first < 0, size, -size)
+        vector = below / wootz.where(flat, 1.0, first - turned)
+        sign = wootz.where(flat, -first.sign(), turned.sign())
+        out[..., i + 1 :, i] = wootz.where(flat, 0.0, vector)
+        out[..., i, i] = sign.squeeze(-1)
+        whole = wootz.cat([wootz.ones_like(first), out[..., i + 1 :, i]], -1).unsqueeze(-1)
+        scale = 2.0 / whole.square().sum(-2, True)
+        rest[..., i:, :] = rest[..., i:, :] - scale * (whole @ (whole.mT @ rest[..., i:, :]))
+    return out
+
+
 def orthogonal(
     module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> Module:
     """A weight with orthonormal columns, or rows where they are fewer; it starts at the weight's own, made orthogonal.
 
     ``orthogonal_map`` is "matrix_exp", "cayley" or "householder": by default the first for a square matrix, else the
-    last. Raises ValueError for ``use_trivialization`` False, which is not here, and for a vector.
+    last. Without ``use_trivialization`` the map is of the trained matrix alone, which costs less memory; the first two
+    then start from the weight as any matrix, not at the orthogonal one nearest to it. Raises ValueError for a vector.
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor) or weight.dim() < 2:
         raise ValueError(f"{type(module).__name__} has no matrix {name!r}")
-    if not use_trivialization:
-        raise ValueError("use_trivialization=False is not supported: the map starts at the present weight here")
     kind = orthogonal_map or ("matrix_exp" if weight.shape[-2] == weight.shape[-1] else "householder")
     if kind not in _MAPS:
         raise ValueError(f"orthogonal_map is one of {', '.join(_MAPS)}, not {orthogonal_map!r}")
-    return register_parametrization(module, name, _Orthogonal(weight, kind), unsafe=True)
+    return register_parametrization(module, name, _Orthogonal(weight, kind, use_trivialization), unsafe=True)

@@ -12,7 +12,7 @@ from wootz.nn.utils.parametrize import register_parametrization
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
-def _norm_except(value: Tensor, dim: int | None) -> Tensor:
+def norm_except(value: Tensor, dim: int | None) -> Tensor:
     """Lengths over all dimensions but one, kept; over all for None."""
     dims = [d for d in range(value.dim()) if dim is None or d != dim % value.dim()]
     return value.square().sum(dims, True).sqrt() if dims else value.abs()
@@ -24,10 +24,10 @@ class _WeightNorm(Module):
         self.dim = dim
 
     def forward(self, length: Tensor, direction: Tensor) -> Tensor:
-        return direction * (length / _norm_except(direction, self.dim))
+        return direction * (length / norm_except(direction, self.dim))
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        return _norm_except(weight, self.dim), weight
+        return norm_except(weight, self.dim), weight
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
