@@ -21,7 +21,8 @@ import wootz
 ELSEWHERE = (
     "cudnn_", "miopen_", "mkldnn_", "fbgemm_", "quantize", "fake_quantize", "q_", "sparse_", "sym_", "to_sparse",
     "is_vulkan", "vmap", "compile", "cond", "while_loop", "export", "sspaddmm", "dequantize", "int_repr", "qscheme",
-    "to_mkldnn", "coalesce", "has_torch_function", "handle_torch_function", "boolean_dispatch", "crow_", "col_", "ccol_", "row_indices", "indices", "values", "dense_dim",
+    "to_mkldnn", "coalesce", "crow_", "col_", "ccol_", "row_indices", "indices", "values", "dense_dim",
+    "has_torch_function", "handle_torch_function", "boolean_dispatch",
 )  # fmt: skip
 
 
