@@ -55,7 +55,8 @@ class GPT(nn.Module):
                 nn.init.normal_(parameter, std=0.02 if parameter.shape[0] == CONTEXT else WIDTH**-0.5)
 
     def forward(self, text: wootz.Tensor) -> wootz.Tensor:
-        return self.scores(self.blocks(self.characters(text) + self.places(wootz.arange(text.shape[1]))))
+        places = wootz.arange(text.shape[1], device=text.device)
+        return self.scores(self.blocks(self.characters(text) + self.places(places)))
 
 
 def licence() -> str:

@@ -299,7 +299,6 @@ class EmulatedCupy:
         self.waits_of_others: list[int] = []
         self.ndarray, self._allocator = ndarray, None
         self.cuda = _cuda(self)
-        self.special = SimpleNamespace(**{n: self._special(n) for n in ("erf", "erfc", "gammaln", "digamma")})
 
     def waits(self) -> None:
         self.stream.synchronize()
@@ -366,15 +365,6 @@ class EmulatedCupy:
             memory = SimpleNamespace(ptr=told["data"][0], device_id=self.device, owner=value)
             return ndarray(told["shape"], told["typestr"], MemoryPointer(memory), told["strides"], self)
         return self._wrap(np.asarray(value).copy())
-
-    def _special(self, name: str) -> Callable[..., Any]:
-        import math
-
-        plain = {"erf": math.erf, "erfc": math.erfc, "gammaln": math.lgamma}.get(name)
-        if plain is None:
-            from tests.support.emulated_cuda import digamma as plain  # type: ignore[no-redef]
-        vector = np.vectorize(plain, otypes=[float])
-        return lambda x: self.apply(name, lambda a: vector(a).astype(a.dtype) if a.size else a.copy(), x)
 
     def get_default_memory_pool(self) -> Any:
         region, device = self.region, self.device
@@ -513,6 +503,7 @@ def _cuda(cupy: EmulatedCupy) -> Any:
         using_allocator=using_allocator,
         get_current_stream=lambda: cupy.stream, get_elapsed_time=lambda a, b: b.at - a.at, memory=memory, device=device,
         driver=SimpleNamespace(CUDADriverError=CUDADriverError), runtime=_runtime(cupy), cublas=cublas(cupy),
+        nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
     )  # fmt: skip
 
 
@@ -538,6 +529,15 @@ def _runtime(cupy: EmulatedCupy) -> Any:
 
         cupy.queue(work)
 
+    def clear(address: int, value: int, size: int, stream: int) -> None:
+        cupy.region.check(cupy.device, address, "memset")
+
+        def work() -> None:
+            with cupy.region.open():
+                ctypes.memset(address, value, size)
+
+        cupy.queue(work)
+
     def attributes(address: int) -> Any:
         held = any(start <= address < start + size for start, size in cupy.pinned.items())
         return SimpleNamespace(type=1 if held else 0)
@@ -545,23 +545,8 @@ def _runtime(cupy: EmulatedCupy) -> Any:
     properties = {"name": b"emulated", "major": 9, "minor": 0}
     return SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError, getDevice=lambda: cupy.device, getDeviceCount=lambda: DEVICES,
-        memcpyAsync=copy, deviceSynchronize=cupy.waits, pointerGetAttributes=attributes,
+        memcpyAsync=copy, memsetAsync=clear, runtimeGetVersion=lambda: 12090, deviceSynchronize=cupy.waits,
+        pointerGetAttributes=attributes,
         memcpyPeerAsync=lambda to, _, source, __, size, stream: copy(to, source, size, 3, stream),
         memGetInfo=lambda: (REGION - cupy.region.used(cupy.device), REGION), getDeviceProperties=lambda _: properties,
     )  # fmt: skip
-
-
-def digamma(x: float) -> float:
-    """The derivative of lgamma, by recurrence and its asymptotic series."""
-    from math import log, pi, tan
-
-    if x <= 0 and x == int(x):
-        return float("nan")
-    if x < 0:
-        return digamma(1 - x) - pi / tan(pi * x)
-    total = 0.0
-    while x < 10:
-        total -= 1 / x
-        x += 1
-    z = 1 / (x * x)
-    return total + log(x) - 0.5 / x - z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))

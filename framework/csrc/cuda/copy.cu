@@ -41,17 +41,17 @@ __device__ __forceinline__ void fill(u64 bits, T* out, const Layout<1>& layout) 
 
 WOOTZ_STRUCTURES(Layout<1>, Layout<2>)
 
-#define WOOTZ_CASTS_TO(out)                                                                                    \
-  WOOTZ_cast(cast, f32, out) WOOTZ_cast(cast, f16, out) WOOTZ_cast(cast, bf16, out) WOOTZ_cast(cast, f64, out) \
-  WOOTZ_cast(cast, i64, out) WOOTZ_cast(cast, i32, out) WOOTZ_cast(cast, u8, out) WOOTZ_cast(cast, boolean, out)
-WOOTZ_CASTS_TO(f32)
-WOOTZ_CASTS_TO(f16)
-WOOTZ_CASTS_TO(bf16)
-WOOTZ_CASTS_TO(f64)
-WOOTZ_CASTS_TO(i64)
-WOOTZ_CASTS_TO(i32)
-WOOTZ_CASTS_TO(u8)
-WOOTZ_CASTS_TO(boolean)
+// A copy without a conversion is raw.cu's.
+#define WOOTZ_BETWEEN(one, other) WOOTZ_cast(cast, one, other) WOOTZ_cast(cast, other, one)
+WOOTZ_BETWEEN(f32, f16) WOOTZ_BETWEEN(f32, bf16) WOOTZ_BETWEEN(f32, f64) WOOTZ_BETWEEN(f32, i64)
+WOOTZ_BETWEEN(f32, i32) WOOTZ_BETWEEN(f32, u8) WOOTZ_BETWEEN(f32, boolean) WOOTZ_BETWEEN(f16, bf16)
+WOOTZ_BETWEEN(f16, f64) WOOTZ_BETWEEN(f16, i64) WOOTZ_BETWEEN(f16, i32) WOOTZ_BETWEEN(f16, u8)
+WOOTZ_BETWEEN(f16, boolean) WOOTZ_BETWEEN(bf16, f64) WOOTZ_BETWEEN(bf16, i64) WOOTZ_BETWEEN(bf16, i32)
+WOOTZ_BETWEEN(bf16, u8) WOOTZ_BETWEEN(bf16, boolean) WOOTZ_BETWEEN(f64, i64) WOOTZ_BETWEEN(f64, i32)
+WOOTZ_BETWEEN(f64, u8) WOOTZ_BETWEEN(f64, boolean) WOOTZ_BETWEEN(i64, i32) WOOTZ_BETWEEN(i64, u8)
+WOOTZ_BETWEEN(i64, boolean) WOOTZ_BETWEEN(i32, u8) WOOTZ_BETWEEN(i32, boolean) WOOTZ_BETWEEN(u8, boolean)
+// Small integers go through int64.
+WOOTZ_BETWEEN(i8, i64) WOOTZ_BETWEEN(i16, i64)
 
 WOOTZ_fill(fill, u8, u8)
 WOOTZ_fill(fill, u16, u16)

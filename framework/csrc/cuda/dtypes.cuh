@@ -17,9 +17,12 @@ namespace wootz {
 using i64 = long long;
 using u64 = unsigned long long;
 using i32 = int;
+using i16 = short;
+using i8 = signed char;
 using u32 = unsigned int;
 using u16 = unsigned short;
 using u8 = unsigned char;
+using u128 = uint4;
 using f32 = float;
 using f64 = double;
 using f16 = __half;
@@ -112,6 +115,32 @@ __device__ __forceinline__ C infinity() {
 template <class C>
 __device__ __forceinline__ C not_a_number() {
   return static_cast<C>(__int_as_float(0x7fffffff));
+}
+
+// What every other value is greater, or smaller, than or equal to.
+template <class C>
+__device__ __forceinline__ C highest() {
+  return infinity<C>();
+}
+template <class C>
+__device__ __forceinline__ C lowest() {
+  return -infinity<C>();
+}
+template <>
+__device__ __forceinline__ i64 highest() {
+  return 0x7fffffffffffffffll;
+}
+template <>
+__device__ __forceinline__ i64 lowest() {
+  return -0x7fffffffffffffffll - 1;
+}
+template <>
+__device__ __forceinline__ u8 highest() {
+  return 255;
+}
+template <>
+__device__ __forceinline__ u8 lowest() {
+  return 0;
 }
 
 template <class T>

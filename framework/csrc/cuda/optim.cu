@@ -50,6 +50,7 @@ template <class C>
 struct SgdRule {
   C rate, momentum, dampening, decay;
   int nesterov, maximize, first;
+  const f64* live;  // if given, the rate: a captured graph must not fix it
 };
 
 // v = momentum v + (1 - dampening) g, first step v = g; p -= rate (nesterov ? g + momentum v : v).
@@ -60,6 +61,7 @@ __device__ __forceinline__ void sgd(const Slot* slots, int count, const SgdRule<
   T* parameter = static_cast<T*>(slot.parameter);
   const T* gradient = static_cast<const T*>(slot.gradient);
   T* velocity = static_cast<T*>(slot.state[0]);
+  const C rate = rule.live ? static_cast<C>(rule.live[0]) : rule.rate;
   each_share<T>(slot, [&](auto width, i64 at) {
     constexpr int W = decltype(width)::value;
     C p[W], g[W], v[W];
@@ -73,7 +75,7 @@ __device__ __forceinline__ void sgd(const Slot* slots, int count, const SgdRule<
         v[i] = rule.first ? d : rule.momentum * v[i] + (C(1) - rule.dampening) * d;
         d = rule.nesterov ? d + rule.momentum * v[i] : v[i];
       }
-      p[i] -= rule.rate * d;
+      p[i] -= rate * d;
     }
     if (velocity != nullptr) store<W>(velocity + at, v);
     store<W>(parameter + at, p);
@@ -86,6 +88,7 @@ struct AdamRule {
   C correction1;       // 1 - beta1^step
   C correction2_root;  // sqrt(1 - beta2^step)
   int decoupled, maximize;
+  const f64* live;  // if given, the rate and the two corrections: a captured graph must not fix them
 };
 
 // Adam (Kingma & Ba 2015), with decoupled decay AdamW (Loshchilov & Hutter 2019); a third state makes it AMSGrad.
@@ -98,6 +101,9 @@ __device__ __forceinline__ void adam(const Slot* slots, int count, const AdamRul
   T* average = static_cast<T*>(slot.state[0]);
   T* square = static_cast<T*>(slot.state[1]);
   T* peak = static_cast<T*>(slot.state[2]);
+  const C rate = rule.live ? static_cast<C>(rule.live[0]) : rule.rate;
+  const C correction1 = rule.live ? static_cast<C>(rule.live[1]) : rule.correction1;
+  const C correction2_root = rule.live ? static_cast<C>(rule.live[2]) : rule.correction2_root;
   each_share<T>(slot, [&](auto width, i64 at) {
     constexpr int W = decltype(width)::value;
     C p[W], g[W], m[W], v[W], top[W];
@@ -110,14 +116,14 @@ __device__ __forceinline__ void adam(const Slot* slots, int count, const AdamRul
     for (int i = 0; i < W; ++i) {
       C d = rule.maximize ? -g[i] : g[i];
       if (rule.decoupled)
-        p[i] -= rule.rate * rule.decay * p[i];
+        p[i] -= rate * rule.decay * p[i];
       else
         d += rule.decay * p[i];
       m[i] += (C(1) - rule.beta1) * (d - m[i]);
       v[i] = rule.beta2 * v[i] + (C(1) - rule.beta2) * d * d;
       C second = v[i];
       if (peak != nullptr) second = top[i] = math::maximum(top[i], v[i]);
-      p[i] -= rule.rate / rule.correction1 * m[i] / (math::sqrt(second) / rule.correction2_root + rule.eps);
+      p[i] -= rate / correction1 * m[i] / (math::sqrt(second) / correction2_root + rule.eps);
     }
     store<W>(average + at, m);
     store<W>(square + at, v);

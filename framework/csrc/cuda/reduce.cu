@@ -124,7 +124,15 @@ WOOTZ_STRUCTURES(Reduction)
 
 WOOTZ_REDUCTION(sum, C(0), a + b)
 WOOTZ_REDUCTION(prod, C(1), a * b)
-WOOTZ_REDUCTION(amax, -infinity<C>(), math::maximum(a, b))
-WOOTZ_REDUCTION(amin, infinity<C>(), math::minimum(a, b))
+WOOTZ_REDUCTION(amax, lowest<C>(), math::maximum(a, b))
+WOOTZ_REDUCTION(amin, highest<C>(), math::minimum(a, b))
+
+// Of integers; and whether any bool, or every one, is true.
+WOOTZ_reduce(sum, i64, i64)
+WOOTZ_reduce(prod, i64, i64)
+WOOTZ_reduce(amax, i64, i64)
+WOOTZ_reduce(amin, i64, i64)
+WOOTZ_reduce(amax, boolean, boolean)
+WOOTZ_reduce(amin, boolean, boolean)
 
 }  // namespace wootz

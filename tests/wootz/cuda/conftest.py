@@ -24,7 +24,7 @@ def cupy(emulator, tmp_path):
     folder = tmp_path / "kernels"
     folder.mkdir()
     cupy = EmulatedCupy(emulator)
-    before = backend.use(Cuda(cupy, emulator.pack(folder), cupy.special))
+    before = backend.use(Cuda(cupy, emulator.pack(folder)))
     yield cupy
     backend.use(before)
     assert not cupy.region.broken, cupy.region.broken

@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "framework" / "csrc" / "cuda"
 DTYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype("f4"), "f64": np.dtype("f8"), "f16": np.dtype("f2"), "bf16": np.dtype(ml_dtypes.bfloat16),
-    "i64": np.dtype("i8"), "i32": np.dtype("i4"), "boolean": np.dtype("?"),
-    "u8": np.dtype("u1"), "u16": np.dtype("u2"), "u32": np.dtype("u4"), "u64": np.dtype("u8"),
+    "i64": np.dtype("i8"), "i32": np.dtype("i4"), "i16": np.dtype("i2"), "i8": np.dtype("i1"), "boolean": np.dtype("?"),
+    "u8": np.dtype("u1"), "u16": np.dtype("u2"), "u32": np.dtype("u4"), "u64": np.dtype("u8"), "u128": np.dtype("V16"),
 }  # fmt: skip
 GUARD = 64  # bytes on each side of an output that no kernel may touch
 

@@ -25,7 +25,9 @@ struct Call<Kernel> {
 
 // Families whose threads never wait for each other: they run as plain calls, which is much faster.
 constexpr const char* independent[] = {"unary", "binary", "where", "clamp", "cast", "fill", "dropout", "random",
-                                       "randint", "random_mask", "sgd", "adam"};
+                                       "randint", "random_mask", "sgd", "adam", "shaped", "test", "ternary", "copy",
+                                       "indexed", "compact", "count_up", "add_at", "add_runs", "sort_keys",
+                                       "sort_step", "max_pool"};
 bool alone(const char* family) {
   for (const char* name : independent)
     if (std::strcmp(name, family) == 0) return true;

@@ -19,6 +19,7 @@
 #define __device__
 #define __global__
 #define __forceinline__ inline
+#define __noinline__ inline
 #define __shared__ static
 #define __launch_bounds__(threads, blocks)
 
@@ -194,6 +195,18 @@ inline double __dadd_rn(double x, double y) { return x + y; }
 inline std::uint64_t __umul64hi(std::uint64_t x, std::uint64_t y) {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(x) * y >> 64);
 }
+
+// By halving: erf rises.
+inline double erfinv(double x) {
+  if (!(std::fabs(x) < 1)) return std::fabs(x) == 1 ? std::copysign(INFINITY, x) : NAN;
+  double low = 0, high = 7;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erfc(middle) > 1 - std::fabs(x) ? low : high) = middle;
+  }
+  return std::copysign(low, x);
+}
+inline float erfinvf(float x) { return static_cast<float>(erfinv(static_cast<double>(x))); }
 
 inline float __int_as_float(int bits) {
   float x;

@@ -327,6 +327,40 @@ def test_a_graph_of_a_whole_training_step(cupy):
     assert captured > 10 and cuda.memory_allocated() > 0
 
 
+@pytest.mark.parametrize("maker", [optim.AdamW, optim.Adam, optim.SGD])
+def test_a_replayed_step_counts_and_takes_the_rate_of_now(maker, cupy):
+    def build():
+        p = wootz.tensor([1.0, -2.0, 3.0], device="cuda", requires_grad=True)
+        q = wootz.tensor([[0.5]], device="cuda", requires_grad=True)
+        optimizer = maker([{"params": [p]}, {"params": [q], "lr": 0.3}], lr=0.1)
+        return p, q, optimizer, optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    def step(p, q, optimizer):
+        p.grad, q.grad = p.detach() * 2, q.detach() + 1
+        optimizer.step()
+
+    p, q, optimizer, schedule = build()
+    expected = []
+    for _ in range(5):
+        step(p, q, optimizer)
+        schedule.step()
+        expected.append([*p.tolist(), q.item()])
+    steps = [state.get("step") for state in optimizer.state.values()]
+
+    p, q, optimizer, schedule = build()
+    step(p, q, optimizer)
+    schedule.step()
+    found, graph = [[*p.tolist(), q.item()]], cuda.CUDAGraph()
+    with cuda.graph(graph):
+        step(p, q, optimizer)
+    for _ in range(4):
+        graph.replay()
+        schedule.step()
+        found.append([*p.tolist(), q.item()])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert [state.get("step") for state in optimizer.state.values()] == steps
+
+
 def test_graphs_refuse_what_they_cannot_hold(cupy):
     x, graph = wootz.ones(3, device="cuda"), cuda.CUDAGraph()
     with pytest.raises(DeviceError, match="has captured nothing"):

@@ -10,6 +10,7 @@ from tests.wootz.cuda.emulator import compiler
 
 from wootz.backend import Build, Driver, Gpu, Machine, judge, probe
 from wootz.backend.diagnosis import VARIANTS, runs
+from wootz.backend.driver import loads
 
 ROOT = Path(__file__).parents[3]
 GIB = 2**30
@@ -127,6 +128,16 @@ def test_the_probe_reads_the_driver(library, monkeypatch):
     monkeypatch.setenv("FAKE_INIT", "0")
     monkeypatch.setenv("FAKE_COUNT", "3")
     assert "does not list its GPUs: a reason" in probe(library).error
+
+
+def test_a_missing_run_time_compiler_is_told_and_is_no_obstacle():
+    held = VARIANTS["cu130"]
+    diagnosis = judge(wheel("cu130"), Machine(Driver((13, 9), (H100,)), (held.cupy,), compiler=False))
+    assert diagnosis.fits
+    (line,) = [line for line in str(diagnosis).splitlines() if line.startswith("NVRTC")]
+    assert "not found" in line and "pip install 'nvidia-cuda-nvrtc==13.*' 'nvidia-cuda-runtime==13.*'" in line
+    assert "NVRTC" not in str(judge(wheel("cu130"), Machine(Driver((13, 9), (H100,)), (held.cupy,))))
+    assert loads("libm.so.6") and not loads("libm-that-is-not-there.so.6")
 
 
 def test_no_driver_and_a_library_that_is_none():

@@ -57,8 +57,8 @@ def fold(emulator, name, kind, x, dims):
 def test_reductions(emulator, shape, dims, order):
     rng = np.random.default_rng(1)
     for _, name, kind, result in family(emulator, "reduce"):
-        if kind != result or (kind != "f32" and len(shape) == 1):
-            continue  # the half-to-float kernels write a split reduction's partial results
+        if kind != result or (kind != "f32" and len(shape) == 1) or kind in ("i64", "boolean"):
+            continue  # the half-to-float kernels write a split reduction's partial results; integers: test_integers
         x = values(rng, shape, kind)
         if name == "prod":
             x[...] = np.where(np.abs(x.astype("f8")) > 1, 1, x) if x.size < 40 else np.sign(x.astype("f4"))

@@ -18,11 +18,13 @@ __all__ = ["Arrays", "arrays_of", "provide"]
 class Arrays(NamedTuple):
     """An array module with NumPy's names, and the way to its arrays and back, without a copy where memory allows."""
 
-    xp: Any
+    xp: Callable[[str], Any]  # for an op of this name
     to_array: Callable[[Tensor], Any]
     to_tensor: Callable[[Any], Tensor]
     # What surrounds a computation beside a tensor: its device is the current one, errors are this library's.
     beside: Callable[[Tensor], AbstractContextManager[Any]] = lambda t: nullcontext()
+    # What the backend computes itself, from an op's name and arguments: tensors in, a tensor out; None if nothing.
+    own: Callable[[str, tuple[Any, ...]], Callable[..., Tensor] | None] = lambda name, arguments: None
 
 
 def _to_array(t: Tensor) -> Any:
@@ -41,7 +43,7 @@ def _quiet(t: Tensor) -> AbstractContextManager[Any]:
     return np.errstate(all="ignore")  # infinities and NaN are results here as they are in kernels, and no warnings
 
 
-_PROVIDED = {"cpu": Arrays(np, _to_array, _to_tensor, _quiet)}
+_PROVIDED = {"cpu": Arrays(lambda op: np, _to_array, _to_tensor, _quiet)}
 
 
 def provide(device_type: str, arrays: Arrays) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -14,18 +14,20 @@ import numpy as np
 
 from wootz import _core
 from wootz._core import Tensor
+from wootz.backend.diagnosis import install_compiler
 from wootz.backend.geometry import Launch
 from wootz.backend.kernels import KERNELS, Kernels
 from wootz.dtypes import dtype, from_numpy_dtype
 from wootz.errors import BackendError, DeviceError, KernelError, OutOfMemoryError
 
-__all__ = ["KINDS", "Block", "Cuda"]
+__all__ = ["KINDS", "Block", "Cuda", "Reader"]
 
 # Element types as the kernels name them, and what NumPy and CuPy call their bytes.
 KINDS = {
     "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64", "int32": "i32",
-    "uint8": "u8", "bool": "boolean",
+    "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "boolean",
 }  # fmt: skip
+Reader = Callable[[], Sequence[float]]
 _BYTES = {"bfloat16": "uint16"}
 _TO_DEVICE, _TO_HOST, _BETWEEN = 1, 2, 3  # cudaMemcpyKind
 # cudaError_t after which the context is lost: bad and misaligned addresses, hardware faults, asserts, failed launches.
@@ -62,15 +64,36 @@ class Usage:
 class Cuda:
     """One process's use of CUDA. The arguments are for tests; what they stand for is found when first needed."""
 
-    def __init__(self, cupy: Any = None, kernels: Path = KERNELS, special: Any = None) -> None:
+    def __init__(self, cupy: Any = None, kernels: Path = KERNELS) -> None:
         self.cupy = cupy or _import("cupy")
-        self._special = special
+        self._obstacle: str | None = None
+        self._looked = False
         self._path = kernels
         self._kernels: Kernels | None = None
         self._usage: dict[int, Usage] = {}
         self._faults: dict[int, Any] = {}
         self._local = threading.local()
         self._pending: list[tuple[Any, Tensor]] = []  # copies that still read pinned memory
+
+    def arrays(self, op: str) -> Any:
+        """CuPy with its array functions, which compile kernels when they first meet their types. Raises `BackendError`
+        that names the op where there is no NVRTC."""
+        if not self._looked:
+            self._obstacle, self._looked = self._missing(), True
+        if self._obstacle is None:
+            return self.cupy
+        major = int(self.cupy.cuda.runtime.runtimeGetVersion()) // 1000
+        raise BackendError(
+            f"{op}: wootz has no kernel for this, and CuPy's needs the compiler NVRTC, which is not found "
+            f"({self._obstacle}); next: {install_compiler(major)}, or move the inputs with .cpu()"
+        )
+
+    def _missing(self) -> str | None:
+        try:
+            self.cupy.cuda.nvrtc.getVersion()
+        except (ImportError, OSError, RuntimeError) as error:
+            return str(error).partition("\n")[0]
+        return None
 
     # Devices
 
@@ -145,12 +168,37 @@ class Cuda:
             kept.append(thing)
 
     @contextmanager
-    def keeping(self, kept: list[Any]) -> Iterator[None]:
-        self._local.kept = kept
+    def keeping(self, kept: list[Any], live: list[tuple[Tensor, Reader]]) -> Iterator[None]:
+        """While a graph is captured: what it uses, and the numbers of the host's that it reads anew."""
+        self._local.kept, self._local.live = kept, live
         try:
             yield
         finally:
-            self._local.kept = None
+            self._local.kept = self._local.live = None
+
+    @contextmanager
+    def reading(self, read: Reader) -> Iterator[None]:
+        """Says how the numbers of the op in a ``with`` block are read anew, if a graph is being captured."""
+        self._local.read = read
+        try:
+            yield
+        finally:
+            self._local.read = None
+
+    def live(self, count: int) -> Tensor | None:
+        """The op's numbers in float64 on the device, which a graph reads before each replay; None outside of one."""
+        read, live = getattr(self._local, "read", None), getattr(self._local, "live", None)
+        if read is None or live is None:
+            return None
+        held = self.empty((count,), _core.float64)
+        self.keep(held)
+        live.append((held, read))
+        return held
+
+    def write(self, held: Tensor, numbers: Sequence[float]) -> None:
+        """Puts numbers of the host's where a graph reads them."""
+        values = np.array(numbers, np.float64)
+        self._copy(held.data_ptr(), values.ctypes.data, values.nbytes, _TO_DEVICE)
 
     def capturing(self) -> bool:
         return bool(self.cupy.cuda.get_current_stream().is_capturing())
@@ -171,7 +219,7 @@ class Cuda:
         wanted or possible (of negative strides)."""
         scattered = any(s < 0 or s % array.itemsize for s in array.strides)
         if scattered or not (view or array.flags.c_contiguous):
-            array = self.cupy.ascontiguousarray(array).reshape(array.shape)
+            array = self.arrays("tensor").ascontiguousarray(array).reshape(array.shape)
         kind = kind or from_numpy_dtype(array.dtype)
         strides = tuple(s // array.itemsize if n > 1 else 0 for n, s in zip(array.shape, array.strides, strict=True))
         if array.flags.c_contiguous:
@@ -308,7 +356,7 @@ class Cuda:
             return
         word = int(faults.get()[0])
         if word:
-            faults.fill(0)
+            self.cupy.cuda.runtime.memsetAsync(faults.data.ptr, 0, 8, self.cupy.cuda.get_current_stream().ptr)
             raise IndexError(
                 f"an index or target out of range reached cuda:{self.current()} (entry {word - 1} of it); the results "
                 "since then are not meaningful"
@@ -333,13 +381,6 @@ class Cuda:
         """What CuPy raises for CUDA's errors."""
         cuda = self.cupy.cuda
         return (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError, cuda.memory.OutOfMemoryError)
-
-    @property
-    def special(self) -> Any:
-        """CuPy's special functions."""
-        if self._special is None:
-            self._special = _import("cupyx.scipy.special")
-        return self._special
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:

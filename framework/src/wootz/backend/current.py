@@ -12,7 +12,7 @@ from wootz._build import build
 from wootz._core import Tensor
 from wootz.backend.arrays import Arrays, provide
 from wootz.backend.diagnosis import Build, Diagnosis, Machine, judge
-from wootz.backend.driver import probe
+from wootz.backend.driver import loads, probe
 from wootz.backend.null import NullBackend
 from wootz.device import Device
 
@@ -29,15 +29,20 @@ _chosen: Cuda | None = None
 def diagnosis() -> Diagnosis:
     """The verdict on this machine, kept; ``diagnosis.cache_clear()`` has it looked at afresh."""
     driver = probe()
-    return judge(Build.from_record(build), Machine(driver, _cupy_distributions() if driver else ()))
+    held = Build.from_record(build)
+    if driver is None or held.cuda is None:
+        return judge(held, Machine(driver, _distributions("cupy") if driver else ()))
+    compiler = bool(_distributions("nvidia-cuda-nvrtc")) or loads(f"libnvrtc.so.{held.cuda.cuda[0]}")
+    return judge(held, Machine(driver, _distributions("cupy"), compiler))
 
 
-def _cupy_distributions() -> tuple[str, ...]:
+def _distributions(start: str) -> tuple[str, ...]:
+    """What is installed of this name, or of one that goes on after a hyphen."""
     from importlib import metadata  # slow to import, and needed only where there is a driver
 
     named = (distribution.metadata["Name"] or "" for distribution in metadata.distributions())
     names = {name.lower().replace("_", "-") for name in named}
-    return tuple(sorted(name for name in names if name == "cupy" or name.startswith("cupy-")))
+    return tuple(sorted(name for name in names if name == start or name.startswith(f"{start}-")))
 
 
 def active(op: str = "cuda") -> Cuda:
@@ -60,7 +65,10 @@ def use(backend: Cuda | None) -> Cuda | None:
     global _chosen
     before, _chosen = _chosen, backend
     if backend is not None:
-        provide("cuda", Arrays(backend.cupy, lambda t: backend.array(t.detach()), backend.own, backend.beside))
+        from wootz.backend import gpu
+
+        own = functools.partial(gpu.array_op, backend)
+        provide("cuda", Arrays(backend.arrays, lambda t: backend.array(t.detach()), backend.own, backend.beside, own))
     return before
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wootz.backend.driver import Driver
 
-__all__ = ["VARIANTS", "Build", "Diagnosis", "Machine", "Variant", "judge", "runs"]
+__all__ = ["VARIANTS", "Build", "Diagnosis", "Machine", "Variant", "install_compiler", "judge", "runs"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Machine:
-    """The driver (None: there is no driver library) and the CuPy distributions that are installed."""
+    """The driver (None: there is no driver library), the installed distributions of CuPy, and whether NVRTC is here."""
 
     driver: Driver | None
     cupy: tuple[str, ...] = ()
+    compiler: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,19 @@ class Diagnosis:
         needs = f", CUDA {held.cuda[0]}.{held.cuda[1]} for sm_{held.architectures[0]} and later" if held else ""
         lines.append(f"wootz    variant {self.build.variant}{needs}")
         lines.append(f"CuPy     {', '.join(self.machine.cupy) or 'not installed'}")
+        if held and driver and not self.machine.compiler:
+            rest = "not found; ops without a kernel of wootz's (of complex numbers, linalg, fft) need it"
+            lines.append(f"NVRTC    {rest}: {install_compiler(held.cuda[0])}")
         lines.append(f"CUDA     {'ready' if self.fits else 'not available'}: {self.reason}")
         if self.command:
             lines.append(f"next     {self.command}")
         return "\n".join(lines)
+
+
+def install_compiler(major: int) -> str:
+    """The command that brings CuPy's compiler and the headers it reads, for a major version of CUDA."""
+    suffix = f"-cu{major}" if major < 13 else ""
+    return "pip install " + " ".join(f"'nvidia-cuda-{part}{suffix}=={major}.*'" for part in ("nvrtc", "runtime"))
 
 
 def runs(variant: Variant, driver: Driver, architecture: int) -> bool:

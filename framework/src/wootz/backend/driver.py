@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-__all__ = ["LIBRARY", "Driver", "Gpu", "probe"]
+__all__ = ["LIBRARY", "Driver", "Gpu", "loads", "probe"]
 
 LIBRARY = "libcuda.so.1"
 _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
@@ -28,6 +28,15 @@ class Driver:
     cuda: tuple[int, int]
     gpus: tuple[Gpu, ...] = ()
     error: str | None = None
+
+
+def loads(library: str) -> bool:
+    """Whether the loader finds a library of this name."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def probe(library: str = LIBRARY) -> Driver | None:

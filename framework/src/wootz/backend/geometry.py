@@ -8,16 +8,16 @@ GPU's size, so that every GPU adds the same numbers in the same order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 __all__ = [
-    "ADAM_RULE", "BLOCK", "LAYOUT", "MAX_DIMS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "STRUCTURES",
-    "VECTOR_BYTES", "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "norm_parameters",
-    "reduction", "rows", "slots",
+    "ADAM_RULE", "BLOCK", "LAYOUT", "LINE", "MAX_DIMS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "STRUCTURES",
+    "VECTOR_BYTES", "WINDOWS", "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "line",
+    "lines", "norm_parameters", "reduction", "rows", "slots",
 ]  # fmt: skip
 
 MAX_DIMS = 8
@@ -62,7 +62,8 @@ SLOT = np.dtype(
 
 
 def _rule(floats: Sequence[str], flags: Sequence[str]) -> dict[str, np.dtype[np.void]]:
-    return {c: np.dtype([*[(f, c) for f in floats], *[(f, "<i4") for f in flags]], align=True) for c in ("f4", "f8")}
+    rest = [*[(f, "<i4") for f in flags], ("live", "<u8")]
+    return {c: np.dtype([*[(f, c) for f in floats], *rest], align=True) for c in ("f4", "f8")}
 
 
 SGD_RULE = _rule(("rate", "momentum", "dampening", "decay"), ("nesterov", "maximize", "first"))
@@ -70,10 +71,19 @@ ADAM_RULE = _rule(
     ("rate", "beta1", "beta2", "eps", "decay", "correction1", "correction2_root"), ("decoupled", "maximize")
 )
 
+LINE = np.dtype([(name, "<i8") for name in ("length", "step", "out_step", "chunk")])
+WINDOWS = np.dtype(
+    [
+        ("count", "<i8"), ("adaptive", "<i4"),
+        *[(name, "<i4", (3,)) for name in ("extent", "out", "kernel", "stride", "padding", "dilation")],
+    ],
+    align=True,
+)  # fmt: skip
+
 # By the names that csrc/cuda gives them.
 STRUCTURES: dict[str, np.dtype[np.void]] = {
     **{f"Layout<{operands}>": layout for operands, layout in LAYOUT.items()},
-    "Reduction": REDUCTION, "Rows": ROWS, "Slot": SLOT,
+    "Line": LINE, "Reduction": REDUCTION, "Rows": ROWS, "Slot": SLOT, "Windows": WINDOWS,
     "SgdRule<f32>": SGD_RULE["f4"], "SgdRule<f64>": SGD_RULE["f8"],
     "AdamRule<f32>": ADAM_RULE["f4"], "AdamRule<f64>": ADAM_RULE["f8"],
 }  # fmt: skip
@@ -198,6 +208,28 @@ def _halves(dims: list[_Dim], operands: Sequence[Operand], offsets: tuple[int, .
         *_elementwise([*dims[:-1], _Dim(half, outer.strides)], operands, offsets),
         *_elementwise([*dims[:-1], _Dim(outer.extent - half, outer.strides)], operands, after),
     ]
+
+
+def lines(shape: Sequence[int], strides: Sequence[Sequence[int]], warps: bool = False, chunks: int = 1) -> list[Launch]:
+    """Launches with an entry for each of the lines that ``shape`` counts, by every operand's strides to a line's start.
+
+    An entry is a thread's, or a warp's; ``chunks`` of them share a line.
+    """
+    made = elementwise(shape, [Operand(VECTOR_BYTES, tuple(s)) for s in strides])  # so wide that nothing is packed
+    if not warps:
+        return made
+    per_block = BLOCK // WARP
+    return [
+        replace(launch, grid=(_ceil(int(launch.plan["units"]), per_block), chunks, 1), block=(WARP, per_block, 1))
+        for launch in made
+    ]
+
+
+def line(length: int, step: int, out_step: int = 0, chunk: int | None = None) -> Any:
+    """What a launch over lines is told of each: its elements, and how far apart they are in the input and output."""
+    plan = np.zeros((), LINE)
+    plan["length"], plan["step"], plan["out_step"], plan["chunk"] = length, step, out_step, chunk or length
+    return plan[()]
 
 
 def flat(count: int, per_thread: int = 4) -> Launch:

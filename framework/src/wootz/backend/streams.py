@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from wootz.backend.current import active
 from wootz.device import Device
 from wootz.errors import DeviceError
 
-__all__ = ["CUDAGraph", "Event", "Stream", "graph"]
+__all__ = ["CUDAGraph", "Event", "Stream", "capturing", "graph", "reading"]
+
+_local = threading.local()
 
 
 class Stream:
@@ -106,14 +109,16 @@ class CUDAGraph:
     """Work that was captured once and is launched as a whole, without Python or launch latency.
 
     `replay` runs the same kernels on the same memory: copy new inputs into the tensors that the captured code read, and
-    read its results from the tensors that it made. Numbers of the host's are fixed at capture: learning rates, the
-    step of Adam, and random seeds among them. Memory comes from a pool of the graph's own that lives as long as it.
+    read its results from the tensors that it made. The rates of SGD, Adam and AdamW and Adam's count of steps are
+    read anew and go on counting at each replay, so that schedulers work; other numbers of the host's are fixed at
+    capture, random seeds among them. Memory comes from a pool of the graph's own that lives as long as it.
     """
 
     def __init__(self) -> None:
         self._graph: Any = None
         self._pool: Any = None
         self._kept: list[Any] = []
+        self._live: list[Any] = []
 
     @property
     def pool(self) -> Any:
@@ -124,12 +129,15 @@ class CUDAGraph:
         """Queues the captured work on the current stream."""
         if self._graph is None:
             raise DeviceError("this graph has captured nothing: use `with wootz.cuda.graph(g): ...` first")
-        self._graph.launch(stream=active().cupy.cuda.get_current_stream())
+        backend = active()
+        for held, read in self._live:
+            backend.write(held, read())
+        self._graph.launch(stream=backend.cupy.cuda.get_current_stream())
 
     def reset(self) -> None:
         """Forgets what was captured and frees its memory."""
         self._graph = self._pool = None
-        self._kept = []
+        self._kept, self._live = [], []
 
 
 @contextmanager
@@ -150,15 +158,18 @@ def graph(cuda_graph: CUDAGraph, stream: Stream | None = None) -> Iterator[None]
         stack.enter_context(backend.on(chosen.device.index))
         backend.kernels.load()
         stack.enter_context(backend.cupy.cuda.using_allocator(cuda_graph._pool.malloc))
-        stack.enter_context(backend.keeping(cuda_graph._kept))
+        stack.enter_context(backend.keeping(cuda_graph._kept, cuda_graph._live))
         stack.enter_context(chosen.raw)
         chosen.raw.begin_capture()
+        _local.capturing = True
         try:
             yield
         except BaseException:
             _abandon(chosen)
             cuda_graph.reset()
             raise
+        finally:
+            _local.capturing = False
         cuda_graph._graph = chosen.raw.end_capture()
 
 
@@ -167,3 +178,13 @@ def _abandon(stream: Stream) -> None:
         stream.raw.end_capture()
     except active().errors:
         return  # the capture was broken by what went wrong in it
+
+
+def capturing() -> bool:
+    """Whether this thread is inside a `graph` block: what it does now runs later, once a replay."""
+    return getattr(_local, "capturing", False)
+
+
+def reading(read: Callable[[], Sequence[float]]) -> AbstractContextManager[None]:
+    """Says how the numbers of the op in a ``with`` block are read anew at each replay of the graph being captured."""
+    return active().reading(read) if capturing() else nullcontext()

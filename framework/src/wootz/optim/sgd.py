@@ -8,6 +8,7 @@ from typing import Any
 import wootz
 from wootz import _core
 from wootz._tensor import Tensor
+from wootz.backend.streams import reading
 from wootz.optim.optimizer import Optimizer, Params, check_hints, check_range
 
 __all__ = ["SGD"]
@@ -38,6 +39,10 @@ class SGD(Optimizer):
 
     def update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         options = {n: group[n] for n in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")}
+        with reading(lambda: (group["lr"],)):
+            self._move(group, params, grads, options)
+
+    def _move(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], options: dict[str, Any]) -> None:
         if not group["momentum"]:
             _core.sgd_step(params, grads, None, **options)
             return

@@ -1,4 +1,4 @@
-"""The op table on CUDA: each op as a launch of the project's kernels, a cuBLAS call, CuPy's function, or other ops."""
+"""The op table on CUDA: each op as a launch of the project's kernels, a cuBLAS call, or made of other ops."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from wootz.backend.cuda import Cuda
 from wootz.backend.gpu import (
     attention,
     convolution,
+    functions,
     indexing,
     matrices,
     movement,
@@ -24,11 +25,12 @@ from wootz.backend.gpu import (
 )  # fmt: skip
 from wootz.errors import BackendError
 
-__all__ = ["OPS", "create", "run"]
+__all__ = ["OPS", "array_op", "create", "run"]
 
 _FAMILIES = (
     pointwise, reduction, rows, movement, matrices, indexing, optim, convolution, pooling, normalization, attention,
 )  # fmt: skip
+array_op = functions.array_op
 OPS: dict[str, Callable[..., Any]] = {name: op for family in _FAMILIES for name, op in family.OPS.items()}
 
 

@@ -13,6 +13,7 @@ from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
 from wootz.backend.gpu.matrices import product
 from wootz.backend.gpu.movement import zeros
+from wootz.backend.gpu.places import count_up
 from wootz.backend.gpu.pointwise import as_type, assign, fill, wide_type
 from wootz.errors import DTypeError, ShapeError
 
@@ -27,9 +28,8 @@ def _scores(cuda: Cuda, q: Tensor, k: Tensor, mask: Tensor | None, scale: float,
     if mask is not None:
         s = _core.where(mask, s, float("-inf")) if mask.dtype == _core.bool else _core.add(s, mask)
     if causal:
-        xp = cuda.cupy
-        rows, columns = xp.arange(first, first + q.shape[2]), xp.arange(k.shape[2])
-        s = _core.where(cuda.tensor(rows[:, None] >= columns[None, :]), s, float("-inf"))
+        rows, columns = count_up(cuda, q.shape[2], 1, first), count_up(cuda, k.shape[2])
+        s = _core.where(_core.ge(_core.unsqueeze(rows, 1), columns), s, float("-inf"))
     return s
 
 

@@ -113,7 +113,7 @@ def product(cuda: Cuda, a: Tensor, b: Tensor) -> Tensor:
 def _product(cuda: Cuda, a: Tensor, b: Tensor, kind: dtype) -> Tensor:
     shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     if a.dtype.name not in _TYPES:
-        made = cuda.cupy.matmul(cuda.array(a), cuda.array(b))
+        made = cuda.arrays("matmul").matmul(cuda.array(a), cuda.array(b))
         return cuda.tensor(made)
     if prod(shape) == 0 or a.shape[-1] == 0:
         return zeros(cuda, shape, kind)

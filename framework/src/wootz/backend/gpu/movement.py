@@ -7,8 +7,12 @@ from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
+from wootz.backend import geometry
 from wootz.backend.cuda import Cuda
-from wootz.backend.gpu.pointwise import assign, broadcast, cast, fill
+from wootz.backend.geometry import Operand
+from wootz.backend.gpu.lines import at
+from wootz.backend.gpu.places import count_up
+from wootz.backend.gpu.pointwise import assign, broadcast, cast, fill, operand, word
 from wootz.device import Device
 from wootz.dtypes import dtype
 from wootz.errors import DTypeError, ShapeError
@@ -120,8 +124,16 @@ def _stack(cuda: Cuda, tensors: Sequence[Tensor], dim: int) -> Tensor:
 
 def _flip(cuda: Cuda, t: Tensor, dims: Sequence[int]) -> Tensor:
     axes = [range(t.dim())[d] for d in dims]
-    whole = cuda.array(t)[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(t.dim()))]
-    return cuda.tensor(whole, t.dtype)
+    out = cuda.empty(t.shape, t.dtype)
+    if t.numel() == 0:
+        return out
+    backwards = tuple(-s if d in axes else s for d, s in enumerate(t.stride()))
+    last = sum((t.shape[d] - 1) * t.stride(d) for d in axes)
+    symbol = f"copy_{word(t)}_{word(t)}"
+    for launch in geometry.elementwise(t.shape, [operand(out, t.shape), Operand(t.itemsize, backwards)]):
+        to, given = launch.offsets
+        cuda.launch(symbol, launch, at(t, last + given), at(out, to), launch.plan)
+    return out
 
 
 def _triangle(name: str) -> Callable[..., Tensor]:
@@ -130,10 +142,13 @@ def _triangle(name: str) -> Callable[..., Tensor]:
             raise ShapeError(f"{name}: input tensor must have at least 2 dimensions")
         if t.numel() == 0:
             return _clone(cuda, t)
-        rows, columns = t.shape[-2:]
-        mask = cuda.cupy.tril(cuda.cupy.ones((rows, columns), "bool"), diagonal - (name == "triu"))
-        mask = mask if name == "tril" else cuda.cupy.logical_not(mask)
-        return _core.where(cuda.tensor(mask), t, _zero(t))
+        rows = _core.unsqueeze(count_up(cuda, t.shape[-2], 1, diagonal), 1)
+        columns = count_up(cuda, t.shape[-1])
+        held = _core.le(columns, rows) if name == "tril" else _core.ge(columns, rows)
+        if not t.dtype.is_complex:
+            return _core.where(held, t, _zero(t))
+        parts = _core.where(_core.unsqueeze(held, -1), _core.view_as_real(t), 0.0)
+        return _core.view_as_complex(parts)
 
     return run
 
@@ -155,15 +170,30 @@ def _placed(view: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _add_through(cuda: Cuda, grad: Tensor, room: int, size: Sequence[int], stride: Sequence[int], start: int) -> Tensor:
     """A flat buffer with a gradient added at every place a strided view sees, also where it sees one twice."""
-    xp = cuda.cupy
-    buffer = xp.zeros((room,), "float32" if grad.dtype.name in ("float16", "bfloat16") else grad.dtype.name)
-    places = xp.full((1,), start, "int64")
+    if grad.dtype.is_complex:
+        twice = [2 * s for s in stride]
+        pairs = _add_through(cuda, _core.view_as_real(grad), 2 * room, (*size, 2), (*twice, 1), 2 * start)
+        return _core.view_as_complex(_core.reshape(pairs, (room, 2)))
+    buffer = zeros(cuda, (room,), grad.dtype)
+    if _apart(size, stride):
+        assign(cuda, _core.as_strided(buffer, tuple(size), tuple(stride), start), grad)
+        return buffer
+    places = count_up(cuda, 1, 1, start)
     for n, step in zip(size, stride, strict=True):
-        places = (places[:, None] + xp.arange(n, dtype="int64") * step).reshape(-1)
-    if grad.numel():
-        wide = cuda.array(_core.cast(grad, _core.float32) if buffer.dtype != grad.dtype.name else grad)
-        xp.add.at(buffer, places, wide.reshape(-1))
-    return cuda.tensor(buffer)
+        places = _core.reshape(_core.add(_core.unsqueeze(places, -1), count_up(cuda, n, step)), (-1,))
+    source = _core.reshape(grad, (grad.numel(),))
+    made: Tensor = _core.index_add(buffer, 0, places, source)
+    return made
+
+
+def _apart(size: Sequence[int], stride: Sequence[int]) -> bool:
+    """Whether a view certainly sees no element twice."""
+    reach = 0
+    for step, n in sorted((s, n) for n, s in zip(size, stride, strict=True) if n > 1):
+        if step <= reach:
+            return False
+        reach += step * (n - 1)
+    return True
 
 
 def _reach(shape: Sequence[int], stride: Sequence[int], offset: int) -> int:

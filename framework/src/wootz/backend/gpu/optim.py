@@ -40,13 +40,19 @@ def _step(
         cuda.launch(f"{name}_{kind}_{kind}", launch, slots, np.int32(len(which)), rule)
 
 
+def _live(cuda: Cuda, count: int) -> int:
+    """The address of the numbers that a graph reads anew at each replay; 0 where there is none."""
+    held = cuda.live(count)
+    return 0 if held is None else held.data_ptr()
+
+
 def _sgd(
     cuda: Cuda, params: Sequence[Tensor], grads: Sequence[Tensor], buffers: Sequence[Tensor], rate: float,
     momentum: float, dampening: float, decay: float, nesterov: bool, maximize: bool, first: bool,
 ) -> None:  # fmt: skip
     fields = {
         "rate": rate, "momentum": momentum, "dampening": dampening, "decay": decay, "nesterov": nesterov,
-        "maximize": maximize, "first": first,
+        "maximize": maximize, "first": first, "live": _live(cuda, 1),
     }  # fmt: skip
     _step(cuda, "sgd", geometry.SGD_RULE, fields, params, grads, [buffers] if buffers else [])
 
@@ -54,11 +60,12 @@ def _sgd(
 def _adam(
     cuda: Cuda, params: Sequence[Tensor], grads: Sequence[Tensor], means: Sequence[Tensor], squares: Sequence[Tensor],
     maxima: Sequence[Tensor], rate: float, beta1: float, beta2: float, eps: float, decay: float, correction1: float,
-    correction2: float, decoupled: bool, maximize: bool,
+    correction2: float, decoupled: bool, maximize: bool
 ) -> None:  # fmt: skip
     fields = {
         "rate": rate, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay, "correction1": correction1,
         "correction2_root": sqrt(correction2), "decoupled": decoupled, "maximize": maximize,
+        "live": _live(cuda, 3),
     }  # fmt: skip
     _step(cuda, "adam", geometry.ADAM_RULE, fields, params, grads, [means, squares, *([maxima] if maxima else [])])
 

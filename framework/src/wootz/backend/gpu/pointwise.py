@@ -1,4 +1,4 @@
-"""Element-wise ops: one launch of the project's own kernel where the binary holds it, else CuPy's array functions."""
+"""Element-wise ops: one launch of a kernel, after casts where none is for the type."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.geometry import GeometryError, Operand
+from wootz.backend.gpu.complex_numbers import through_arrays
 from wootz.dtypes import dtype, real_dtype
 from wootz.errors import DTypeError, ShapeError
 
 __all__ = [
-    "BOOLEAN", "FLOATING", "FUNCTIONS", "OPS", "REAL", "as_type", "assign", "broadcast", "cast", "fill", "wide_type",
-    "widened",
+    "BOOLEAN", "FLOATING", "OPS", "REAL", "as_type", "assign", "broadcast", "cast", "compute", "fill", "operand",
+    "wide_type", "widened", "word",
 ]  # fmt: skip
 
 # What the op table says of each op's result: of a floating type, or a bool; the others keep their inputs' type.
@@ -32,83 +33,14 @@ BOOLEAN = frozenset((
     "isfinite",
 ))  # fmt: skip
 _KERNEL_NAMES = {"gelu_erf": "gelu"}
-_BINARY = frozenset((
-    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "relu_backward", "eq", "ne", "lt", "le", "gt", "ge",
-))  # fmt: skip
+_ROUNDING = frozenset(("floor", "ceil", "round", "trunc"))
+_LOGICAL = frozenset(("logical_and", "logical_or", "logical_xor"))
+_SHAPED = frozenset(("softplus", "leaky_relu", "elu"))  # of one operand and up to two numbers
+_OF_BOOLS = {f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "xor", "not")}
 _HALVES = frozenset(("float16", "bfloat16"))
-_WIDE: dict[str, Any] = {"f64": np.float64, "i64": np.int64}  # the others compute in float32
+_SCALARS: dict[str, Any] = {"f64": np.float64, "i64": np.int64, "boolean": np.uint8}  # the others compute in float32
 
 Given = Tensor | float | int | bool
-
-
-def _logistic(xp: Any, x: Any) -> Any:
-    return 1 / (1 + xp.exp(-x))
-
-
-def _cdf(cuda: Cuda, x: Any) -> Any:
-    return 0.5 * (1 + cuda.special.erf(x * 0.7071067811865476))
-
-
-def _density(xp: Any, x: Any) -> Any:
-    return 0.3989422804014327 * xp.exp(-0.5 * x * x)
-
-
-def _gelu_tanh(xp: Any, x: Any) -> Any:
-    return 0.5 * x * (1 + xp.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
-
-
-def _softplus(xp: Any, x: Any, beta: float, threshold: float) -> Any:
-    return xp.where(x * beta > threshold, x, xp.log1p(xp.exp(xp.minimum(x * beta, threshold))) / beta)
-
-
-def _scaled(y: Any, alpha: float) -> Any:
-    if alpha == 1:
-        return y
-    return y * (alpha if np.dtype(y.dtype).kind in "fc" else int(alpha))
-
-
-# The op over arrays of one type (cuda, array module, operands, numbers): what runs for types that no kernel is for.
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "add": lambda _, xp, x, y, alpha: xp.add(x, _scaled(y, alpha)),
-    "sub": lambda _, xp, x, y, alpha: xp.subtract(x, _scaled(y, alpha)),
-    "relu": lambda _, xp, x: xp.maximum(x, np.dtype(x.dtype).type(0)),
-    "relu_backward": lambda _, xp, g, y: xp.where(y > 0, g, np.dtype(g.dtype).type(0)),
-    "silu": lambda _, xp, x: x * _logistic(xp, x),
-    "sigmoid": lambda _, xp, x: _logistic(xp, x),
-    "gelu_erf": lambda cuda, _, x: x * _cdf(cuda, x),
-    "gelu_slope": lambda cuda, xp, x: _cdf(cuda, x) + x * _density(xp, x),
-    "gelu_tanh": lambda _, xp, x: _gelu_tanh(xp, x),
-    "softplus": lambda _, xp, x, beta, threshold: _softplus(xp, x, beta, threshold),
-    "leaky_relu": lambda _, xp, x, slope: xp.where(x > 0, x, x * slope),
-    "elu": lambda _, xp, x, alpha: xp.where(x > 0, x, alpha * xp.expm1(x)),
-    "rsqrt": lambda _, xp, x: 1 / xp.sqrt(x),
-    "reciprocal": lambda _, xp, x: 1 / x,
-    "square": lambda _, xp, x: x * x,
-    "erf": lambda cuda, _, x: cuda.special.erf(x),
-    "round": lambda _, xp, x: xp.rint(x),
-    "lerp": lambda _, xp, x, end, weight: x + weight * (end - x),
-    "where": lambda _, xp, condition, x, y: xp.where(condition, x, y),
-    "complex_sgn": lambda _, xp, x: xp.where(x == 0, x, x / xp.where(x == 0, np.dtype(x.dtype).type(1), xp.abs(x))),
-}
-_SAME_NAME = (
-    "floor_divide", "remainder", "maximum", "minimum", "abs", "sign", "sqrt", "exp", "expm1", "log", "log2", "log10",
-    "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceil", "trunc", "logical_and", "logical_or",
-    "logical_xor", "logical_not", "isnan", "isinf", "isfinite", "bitwise_and", "bitwise_or", "bitwise_xor",
-)  # fmt: skip
-# Those that have the array module's own name, or another one there.
-_NAMES = {
-    "neg": "negative", "mul": "multiply", "div": "true_divide", "pow": "power", "asin": "arcsin", "acos": "arccos",
-    "atan": "arctan", "atan2": "arctan2", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal",
-    "conj_physical": "conj", "complex_angle": "angle", "gt": "greater", "ge": "greater_equal", "bitwise_not": "invert",
-    **{name: name for name in _SAME_NAME},
-}  # fmt: skip
-
-
-def _named(name: str) -> Callable[..., Any]:
-    return lambda _, xp, *operands: getattr(xp, name)(*operands)
-
-
-FUNCTIONS |= {op: _named(name) for op, name in _NAMES.items()}
 
 
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
@@ -124,7 +56,7 @@ def _strides(t: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
     return (0,) * (len(shape) - len(own)) + own
 
 
-def _operand(t: Tensor, shape: Sequence[int]) -> Operand:
+def operand(t: Tensor, shape: Sequence[int]) -> Operand:
     return Operand(t.itemsize, _strides(t, shape), t.data_ptr())
 
 
@@ -137,8 +69,8 @@ def _lay(out: Tensor, inputs: Sequence[Tensor | None]) -> tuple[list[Tensor | No
 
     def plan(given: Sequence[Tensor | None]) -> list[geometry.Launch]:
         number = Operand(1, (0,) * out.dim())
-        laid = [number if t is None else _operand(t, out.shape) for t in given]
-        return geometry.elementwise(out.shape, [_operand(out, out.shape), *laid])
+        laid = [number if t is None else operand(t, out.shape) for t in given]
+        return geometry.elementwise(out.shape, [operand(out, out.shape), *laid])
 
     try:
         return list(inputs), plan(inputs)
@@ -194,23 +126,40 @@ def assign(cuda: Cuda, t: Tensor, value: Given) -> None:
         return
     if _overlap(t, value):
         value = cast(cuda, value, value.dtype)
-    source, target = KINDS.get(value.dtype.name), KINDS.get(t.dtype.name)
-    if value.dtype == t.dtype and source is None:
-        source = target = {2: "f16", 4: "i32", 8: "i64", 1: "u8"}.get(t.itemsize)
-    if source is None or target is None or (source == "f16" and value.dtype.name == "int16"):
-        if "bfloat16" in (value.dtype.name, t.dtype.name):  # which array modules do not have
-            value = cast(cuda, value, _core.float32)
-            if t.dtype.name == "bfloat16":
-                assign(cuda, t, value)
-                return
-        array, given = cuda.array(t), cuda.array(value)
-        array[...] = given.astype(array.dtype) if given.dtype != array.dtype else given
+    if value.dtype == t.dtype:
+        symbol = f"copy_{word(t)}_{word(t)}"
+    elif value.dtype.is_complex or t.dtype.is_complex:
+        _assign_parts(cuda, t, value)
         return
+    else:
+        symbol = f"cast_{KINDS[value.dtype.name]}_{KINDS[t.dtype.name]}"
+        if symbol not in cuda.kernels:  # small integers go through int64
+            assign(cuda, t, cast(cuda, value, _core.int64))
+            return
     (laid,), launches = _lay(t, [value])
     assert laid is not None
     for launch in launches:
-        arguments = _at(laid, launch.offsets[1]), _at(t, launch.offsets[0])
-        cuda.launch(f"cast_{source}_{target}", launch, *arguments, launch.plan)
+        cuda.launch(symbol, launch, _at(laid, launch.offsets[1]), _at(t, launch.offsets[0]), launch.plan)
+
+
+def _assign_parts(cuda: Cuda, t: Tensor, value: Tensor) -> None:
+    """Complex numbers as pairs of real ones; a real number has no imaginary part, and where none fits it is dropped."""
+    parts = _core.view_as_real(value) if value.dtype.is_complex else None
+    if not t.dtype.is_complex:
+        assert parts is not None
+        assign(cuda, t, _core.select(parts, -1, 0))
+        return
+    pairs = _core.view_as_real(t)
+    if parts is not None:
+        assign(cuda, pairs, parts)
+        return
+    assign(cuda, _core.select(pairs, -1, 0), value)
+    fill(cuda, _core.select(pairs, -1, 1), 0)
+
+
+def word(t: Tensor) -> str:
+    """How kernels that do no arithmetic name a tensor's elements: by their size."""
+    return f"u{8 * t.itemsize}"
 
 
 def _overlap(t: Tensor, value: Tensor) -> bool:
@@ -227,26 +176,25 @@ def _reach(t: Tensor) -> tuple[int, int]:
     return start, t.data_ptr() + (sum(s for s in steps if s > 0) + 1) * t.itemsize
 
 
-def fill(cuda: Cuda, t: Tensor, value: float) -> None:
+def fill(cuda: Cuda, t: Tensor, value: complex) -> None:
     """Writes one value everywhere."""
     if t.numel() == 0:
         return
-    bits = _bits(value, t.dtype)
-    if bits is None:
-        cuda.array(t)[...] = value
+    if t.dtype.is_complex:
+        pairs, whole = _core.view_as_real(t), complex(value)
+        fill(cuda, _core.select(pairs, -1, 0), whole.real)
+        fill(cuda, _core.select(pairs, -1, 1), whole.imag)
         return
-    for launch in geometry.elementwise(t.shape, [_operand(t, t.shape)]):
-        word = f"u{8 * t.itemsize}"
-        cuda.launch(f"fill_{word}_{word}", launch, np.uint64(bits), _at(t, launch.offsets[0]), launch.plan)
+    bits = np.uint64(_bits(value, t.dtype))
+    for launch in geometry.elementwise(t.shape, [operand(t, t.shape)]):
+        cuda.launch(f"fill_{word(t)}_{word(t)}", launch, bits, _at(t, launch.offsets[0]), launch.plan)
 
 
-def _bits(value: float, kind: dtype) -> int | None:
-    """The value's bytes in a type, as one number; None for a type that no fill kernel is for."""
-    if kind.itemsize > 8:
-        return None
+def _bits(value: Any, kind: dtype) -> int:
+    """The value's bytes in a type, as one number."""
     if kind.name == "bfloat16":
-        (word,) = np.array([value], np.float32).view(np.uint32)
-        return 0x7FC0 if value != value else int((int(word) + 0x7FFF + ((int(word) >> 16) & 1)) >> 16)
+        (bits,) = np.array([value], np.float32).view(np.uint32)
+        return 0x7FC0 if value != value else int((int(bits) + 0x7FFF + ((int(bits) >> 16) & 1)) >> 16)
     number = np.array([value]).astype(kind.name)
     return int(number.view(f"u{kind.itemsize}")[0])
 
@@ -263,79 +211,143 @@ def _prepared(cuda: Cuda, operand: Given, kind: dtype) -> Given:
     if operand._device[0] == "cpu":
         number: float = operand.item()
         return number
-    return operand if operand.dtype == kind else cast(cuda, operand, kind)
+    return as_type(cuda, operand, kind)
 
 
-def _symbol(cuda: Cuda, op: str, kind: dtype, result: dtype, numbers: Sequence[float]) -> str | None:
-    """The kernel for this op and these types, if the binary holds it and it takes no numbers besides."""
-    held = f"{_KERNEL_NAMES.get(op, op)}_{KINDS.get(kind.name)}_{KINDS.get(result.name)}"
-    plain = not numbers or (op in ("add", "sub") and numbers[0] == 1)
-    return held if plain and kind.name in KINDS and held in cuda.kernels else None
+def _computing(cuda: Cuda, op: str, kind: dtype, truth: bool) -> tuple[str, dtype] | None:
+    """The kernel for an op, and the type that it computes in: the tensors' own, or the next wider that one is for."""
+    whole = not kind.is_floating_point
+    for wider in (kind, _core.int64 if whole else wide_type(kind)):
+        held = KINDS[wider.name]
+        symbol = f"{_KERNEL_NAMES.get(op, op)}_{held}_{'boolean' if truth else held}"
+        if symbol in cuda.kernels:
+            return symbol, wider
+    return None
 
 
 def run(cuda: Cuda, op: str, arity: int, arguments: Sequence[Any]) -> Tensor:
     """Any element-wise op: operands first, then numbers."""
     operands, numbers = list(arguments[:arity]), arguments[arity:]
-    masked = op == "where"
-    kind = _compute_type(op, operands[1:] if masked else operands)
-    if masked:
-        operands = [_prepared(cuda, operands[0], _core.bool), *(_prepared(cuda, x, kind) for x in operands[1:])]
-    else:
-        operands = [_prepared(cuda, x, kind) for x in operands]
-    shape = broadcast(*(x.shape if isinstance(x, Tensor) else () for x in operands))
-    result = _core.bool if op in BOOLEAN else real_dtype(kind) if op in REAL else kind
-    symbol = _symbol(cuda, op, kind, result, numbers)
-    if symbol is None or (masked and not isinstance(operands[0], Tensor)):
-        return _through_arrays(cuda, op, operands, numbers, kind, result, shape)
-    out = cuda.empty(shape, result)
+    if op == "where":
+        return _where(cuda, *operands)
+    kind = _compute_type(op, operands)
+    if kind.is_complex:
+        return _complex(cuda, op, [_prepared(cuda, x, kind) for x in operands], numbers, kind)
+    if kind.name == "bool":
+        if op in ("sub", "neg"):
+            raise DTypeError(f"{op} is not supported for bool; use logical_not or bitwise_xor")
+        op = _OF_BOOLS.get(op, op)
+    if not kind.is_floating_point and op in _WHOLE:
+        made: Tensor = _WHOLE[op](cuda, *operands)
+        return made
+    if op == "logical_not":
+        return _core.eq(operands[0], 0)
+    if op in _LOGICAL:
+        kind = _core.bool
+        operands = [_truth(cuda, x) for x in operands]
+    if op in ("add", "sub") and numbers[0] != 1:
+        return _add_scaled(cuda, operands, kind, numbers[0] if op == "add" else -numbers[0])
+    return compute(cuda, op, operands, kind, () if op in ("add", "sub") else numbers)
+
+
+def compute(cuda: Cuda, op: str, operands: Sequence[Given], kind: dtype, numbers: Sequence[float] = ()) -> Tensor:
+    """An op by a kernel of its name, over operands that broadcast, with a result of a type unless it is a bool."""
+    truth = op in BOOLEAN and op not in _LOGICAL
+    found = _computing(cuda, op, kind, truth)
+    if found is None:
+        raise DTypeError(f"{op} has no kernel for {kind.name}; use .to(dtype)")
+    symbol, wider = found
+    ready = [_prepared(cuda, x, wider) for x in operands]
+    if not any(isinstance(x, Tensor) for x in ready):
+        raise ShapeError(f"{op}: no operand is on the GPU")
+    shape = broadcast(*(x.shape if isinstance(x, Tensor) else () for x in ready))
+    out = cuda.empty(shape, _core.bool if truth else wider)
     if out.numel():
-        _through_kernel(cuda, symbol, out, operands, by_value=op in _BINARY or masked)
-    return out
+        _through_kernel(cuda, symbol, out, ready, [*numbers, 0, 0][:2] if op in _SHAPED else ())
+    return out if truth else as_type(cuda, out, kind)
 
 
-def _through_kernel(cuda: Cuda, symbol: str, out: Tensor, operands: list[Given], by_value: bool) -> None:
-    scalar = _WIDE.get(symbol.split("_")[-2], np.float32)
+def _truth(cuda: Cuda, operand: Given) -> Given:
+    return operand if isinstance(operand, Tensor) else bool(operand)
+
+
+def _add_scaled(cuda: Cuda, operands: Sequence[Given], kind: dtype, alpha: float) -> Tensor:
+    if kind.is_floating_point:
+        return compute(cuda, "add_scaled", [*operands, alpha], kind)
+    return compute(cuda, "add", [operands[0], compute(cuda, "mul", [operands[1], int(alpha)], kind)], kind)
+
+
+def _where(cuda: Cuda, condition: Given, x: Given, y: Given) -> Tensor:
+    kind = _core.result_type(x, y)
+    if not isinstance(condition, Tensor) or (condition._device[0] == "cpu" and condition.dim() == 0):
+        chosen = x if condition else y
+        out = cuda.empty(broadcast(*(t.shape for t in (x, y) if isinstance(t, Tensor))), kind)
+        assign(cuda, out, chosen)
+        return out
+    if kind.is_complex:
+        return _complex(cuda, "where", [condition, *(_prepared(cuda, t, kind) for t in (x, y))], (), kind)
+    wider = kind if kind.is_floating_point else _core.int64
+    ready = [as_type(cuda, condition, _core.bool), *(_prepared(cuda, t, wider) for t in (x, y))]
+    out = cuda.empty(broadcast(*(t.shape if isinstance(t, Tensor) else () for t in ready)), wider)
+    if out.numel():
+        _through_kernel(cuda, f"where_{KINDS[wider.name]}_{KINDS[wider.name]}", out, ready, ())
+    return as_type(cuda, out, kind)
+
+
+def _through_kernel(cuda: Cuda, symbol: str, out: Tensor, operands: Sequence[Given], numbers: Sequence[float]) -> None:
+    scalar = _SCALARS.get(symbol.split("_")[-2], np.float32)
+    masked = symbol.startswith("where")
     tensors, launches = _lay(out, [x if isinstance(x, Tensor) else None for x in operands])
     for launch in launches:
         given: list[Any] = []
         for i, (t, operand) in enumerate(zip(tensors, operands, strict=True)):
             given.append(None if t is None else _at(t, launch.offsets[i + 1]))
-            if by_value and not (i == 0 and symbol.startswith("where")):
+            if len(operands) > 1 and not (masked and i == 0):
                 given.append(scalar(0 if isinstance(operand, Tensor) else operand))
+        given += map(scalar, numbers)
         cuda.launch(symbol, launch, *given, _at(out, launch.offsets[0]), launch.plan)
 
 
-def _through_arrays(
-    cuda: Cuda, op: str, operands: list[Given], numbers: Sequence[float], kind: dtype, result: dtype,
-    shape: Sequence[int],
-) -> Tensor:  # fmt: skip
-    narrow, name = kind.name in _HALVES, wide_type(kind).name
-    if kind.name == "bool" and op in ("sub", "neg"):
-        raise DTypeError(f"{op} is not supported for bool; use logical_not or bitwise_xor")
+def _complex(cuda: Cuda, op: str, operands: Sequence[Given], numbers: Sequence[float], kind: dtype) -> Tensor:
+    result = _core.bool if op in BOOLEAN else real_dtype(kind) if op in REAL else kind
+    shape = broadcast(*(x.shape if isinstance(x, Tensor) else () for x in operands))
+    return through_arrays(cuda, op, operands, numbers, shape, kind, result)
 
-    def given(operand: Given) -> Any:
-        if not isinstance(operand, Tensor):
-            return np.dtype(name).type(operand)
-        return cuda.array(as_type(cuda, operand, wide_type(operand.dtype)))
 
-    if all(not isinstance(x, Tensor) for x in operands):
-        raise ShapeError(f"{op}: no operand is on the GPU")
-    made = FUNCTIONS[op](cuda, cuda.cupy, *map(given, operands), *numbers)
-    array = made.astype("float32" if narrow and op not in BOOLEAN else result.name, copy=False)
-    if tuple(array.shape) != tuple(shape):
-        array = cuda.cupy.broadcast_to(array, tuple(shape))
-    out = cuda.tensor(array)
-    return cast(cuda, out, result) if narrow and op not in BOOLEAN else out
+def _answer(value: bool) -> Callable[..., Tensor]:
+    def run(cuda: Cuda, t: Tensor) -> Tensor:
+        out = cuda.empty(t.shape, _core.bool)
+        fill(cuda, out, value)
+        return out
+
+    return run
+
+
+# Of integers and bools, what needs no kernel of its own.
+_WHOLE: dict[str, Callable[..., Tensor]] = {
+    **dict.fromkeys(_ROUNDING, lambda cuda, t: cast(cuda, t, t.dtype)),
+    "isnan": _answer(False), "isinf": _answer(False), "isfinite": _answer(True),
+    "relu": lambda cuda, t: _core.maximum(t, False if t.dtype == _core.bool else 0),
+    "relu_backward": lambda cuda, grad, y: _core.mul(grad, _core.gt(y, 0)),
+}  # fmt: skip
+_UNARY = (
+    "neg", "abs", "sign", "square", "relu", "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu",
+    "elu", "reciprocal", "sqrt", "rsqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
+    "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid", "floor", "ceil", "round", "trunc", "logical_not", "isnan",
+    "isinf", "isfinite", "bitwise_not", "conj_physical", "complex_sgn", "complex_angle",
+)  # fmt: skip
+_BINARY = (
+    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "floor_divide", "remainder", "atan2", "relu_backward",
+    "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or",
+    "bitwise_xor",
+)  # fmt: skip
 
 
 def _op(name: str, arity: int) -> Callable[..., Tensor]:
     return lambda cuda, *arguments: run(cuda, name, arity, arguments)
 
 
-_BINARY_FUNCTIONS = _BINARY | frozenset((
-    "floor_divide", "remainder", "atan2", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or",
-    "bitwise_xor",
-))  # fmt: skip
 OPS: dict[str, Callable[..., Any]] = {
-    name: _op(name, 3 if name in ("where", "lerp") else 2 if name in _BINARY_FUNCTIONS else 1) for name in FUNCTIONS
-}
+    **{name: _op(name, 1) for name in _UNARY}, **{name: _op(name, 2) for name in _BINARY},
+    "where": _op("where", 3), "lerp": _op("lerp", 3),
+}  # fmt: skip

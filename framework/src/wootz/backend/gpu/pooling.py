@@ -1,4 +1,4 @@
-"""Pooling and resampling on a GPU, of gathers, sums and reductions."""
+"""Pooling on a GPU; resampling, of gathers and sums."""
 
 from __future__ import annotations
 
@@ -10,23 +10,15 @@ import numpy as np
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.backend.cuda import Cuda
+from wootz.backend import geometry
+from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.gpu.movement import zeros
-from wootz.backend.gpu.pointwise import widened
+from wootz.backend.gpu.pointwise import as_type, widened
 from wootz.errors import ShapeError
 
 __all__ = ["OPS"]
 
 _Ints = Sequence[int]
-
-
-def _best(cuda: Cuda, windows: Tensor, places: Any, shape: _Ints) -> tuple[Tensor, Tensor]:
-    """The largest of each row of windows [rows, outs, K] and its place; ``places`` is an array [outs, K]."""
-    where = _core.argmax(windows, -1, True)
-    values = _core.gather(windows, -1, where)
-    table = cuda.tensor(places)
-    found = _core.gather(_core.expand(table, windows.shape), -1, where)
-    return _core.reshape(values, tuple(shape)), _core.reshape(found, tuple(shape))
 
 
 def _max_pool(
@@ -35,17 +27,12 @@ def _max_pool(
     lead = x.dim() - len(kernel)
     if lead < 1:
         raise ShapeError(f"max_pool: {len(kernel)} windowed dimensions of an input of shape {list(x.shape)}")
-    firsts: list[list[int]] = []
-    for n, k, s, p, d in zip(x.shape[lead:], kernel, stride, padding, dilation, strict=True):
-        firsts.append(_starts(n, k, s, p, d, ceil_mode))
-    lines = [
-        [[f + d * i for i in range(k) if 0 <= f + d * i < n] for f in line]
-        for line, n, k, d in zip(firsts, x.shape[lead:], kernel, dilation, strict=True)
-    ]
-    return _pooled(cuda, x, lines)
+    windows = zip(x.shape[lead:], kernel, stride, padding, dilation, strict=True)
+    outs = [_count(n, k, s, p, d, ceil_mode) for n, k, s, p, d in windows]
+    return _pooled(cuda, x, outs, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
 
 
-def _starts(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> list[int]:
+def _count(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
     reach = dilation * (kernel - 1) + 1
     if kernel < 1 or stride < 1 or dilation < 1 or not 0 <= padding <= reach // 2:
         raise ValueError(f"max_pool: impossible window: kernel {kernel}, stride {stride}, padding {padding}")
@@ -55,34 +42,30 @@ def _starts(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_
         count -= 1  # a window that begins in the right padding
     if count < 1:
         raise ShapeError(f"max_pool: a kernel that reaches over {reach} leaves no output of an input of {n}")
-    return [i * stride - padding for i in range(count)]
+    return count
 
 
 def _adaptive_max_pool(cuda: Cuda, x: Tensor, output_size: _Ints) -> tuple[Tensor, Tensor]:
-    lead = x.dim() - len(output_size)
-    lines = [
-        [list(range(i * n // m, ((i + 1) * n + m - 1) // m)) for i in range(m)]
-        for n, m in zip(x.shape[lead:], output_size, strict=True)
-    ]
-    return _pooled(cuda, x, lines)
+    return _pooled(cuda, x, output_size)
 
 
-def _pooled(cuda: Cuda, x: Tensor, lines: list[list[list[int]]]) -> tuple[Tensor, Tensor]:
-    """Windows given along each dimension by the indices they look at; short ones repeat their first index."""
-    lead = x.dim() - len(lines)
-    sizes, outs = x.shape[lead:], [len(line) for line in lines]
-    table = np.zeros((1, 1), np.int64)
-    for n, line in zip(sizes, lines, strict=True):
-        most = max(map(len, line))
-        one = np.array([w + w[:1] * (most - len(w)) for w in line], np.int64)
-        table = (table[:, None, :, None] * n + one[None, :, None, :]).reshape(len(table) * len(line), -1)
-    shape = (*x.shape[:lead], *outs)
-    if 0 in shape:
-        return cuda.empty(shape, x.dtype), cuda.empty(shape, _core.int64)
-    places = cuda.upload(table)
-    flat = cuda.array(_core.reshape(x.contiguous(), (-1, prod(sizes))))
-    windows = cuda.tensor(cuda.cupy.take(flat, places.reshape(-1), axis=1), x.dtype)
-    return _best(cuda, _core.reshape(windows, (windows.shape[0], *table.shape)), places, shape)
+def _pooled(cuda: Cuda, x: Tensor, outs: _Ints, **windows: _Ints) -> tuple[Tensor, Tensor]:
+    """Windows given by what each dimension has of them, or adaptive ones, which share the input out."""
+    lead = x.dim() - len(outs)
+    if len(outs) > 3:
+        raise ShapeError(f"max_pool: {len(outs)} windowed dimensions, CUDA kernels take 3")
+    wide = as_type(cuda, x, x.dtype if x.dtype.is_floating_point else _core.int64).contiguous()
+    out = cuda.empty((*x.shape[:lead], *outs), wide.dtype)
+    places = cuda.empty(out.shape, _core.int64)
+    if out.numel():
+        plan = np.zeros((), geometry.WINDOWS)
+        plan["count"], plan["adaptive"] = out.numel(), not windows
+        for name, values in {"extent": x.shape[lead:], "out": outs, **windows}.items():
+            plan[name] = [*reversed(values), 1, 1, 1][:3]
+        plan["padding"][len(outs) :] = 0
+        kind = KINDS[wide.dtype.name]
+        cuda.launch(f"max_pool_{kind}_{kind}", geometry.flat(out.numel(), 1), wide, out, places, plan[()])
+    return as_type(cuda, out, x.dtype), places
 
 
 def _planes(t: Tensor, n: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reductions: the project's deterministic folds for floating types, CuPy's for integers and bools."""
+"""Reductions: the project's deterministic folds; complex numbers are summed by parts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.geometry import GeometryError, Operand
-from wootz.backend.gpu.pointwise import cast, widened
+from wootz.backend.gpu.lines import place
+from wootz.backend.gpu.pointwise import as_type, cast, widened
 from wootz.dtypes import dtype
 from wootz.errors import DTypeError, ShapeError
 
 __all__ = ["OPS", "dims_of", "total"]
+
+
+# What a type's partial results are, and the scale's NumPy type.
+_WIDE: dict[str, tuple[dtype, Any]] = {
+    "f64": (_core.float64, np.float64), "i64": (_core.int64, np.int64), "boolean": (_core.bool, np.uint8),
+}  # fmt: skip
 
 
 def dims_of(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
@@ -50,9 +57,10 @@ def _plan(t: Tensor, dims: Sequence[int]) -> tuple[Tensor, geometry.Reduction]:
 
 
 def _fold(cuda: Cuda, op: str, t: Tensor, dims: Sequence[int], shape: Sequence[int], scale: float = 1.0) -> Tensor:
-    """The project's kernel over a floating tensor; a mean is a sum whose scale is 1 / count."""
+    """The project's kernel; a mean is a sum whose scale is 1 / count. A number's partial results are as wide as itself
+    or of float32."""
     kind = KINDS[t.dtype.name]
-    wide, number = (_core.float64, np.float64) if kind == "f64" else (_core.float32, np.float32)
+    wide, number = _WIDE.get(kind, (_core.float32, np.float32))
     out = cuda.empty(shape, t.dtype)
     if out.numel() == 0:
         return out
@@ -67,29 +75,23 @@ def _fold(cuda: Cuda, op: str, t: Tensor, dims: Sequence[int], shape: Sequence[i
     return folded if wide == t.dtype else cast(cuda, folded, t.dtype)
 
 
-def _through_arrays(cuda: Cuda, name: str, t: Tensor, dims: Sequence[int], keepdim: bool, **options: Any) -> Tensor:
-    array = cuda.array(t)
-    if t.dim():
-        array = getattr(cuda.cupy, name)(array, axis=tuple(dims), keepdims=keepdim, **options)
-    elif options:
-        array = array.astype(options["dtype"])
-    elif name in ("any", "all"):
-        array = array.astype("bool")
-    return cuda.tensor(array)
-
-
 def total(cuda: Cuda, op: str, t: Tensor, dim: Any, keepdim: bool, kind: dtype | None, scale: float = 1.0) -> Tensor:
     """sum, prod or mean in the type asked for, else in t's own, integers in int64."""
     dims = dims_of(dim, t.dim())
     result = kind or (t.dtype if t.dtype.is_floating_point or t.dtype.is_complex else _core.int64)
-    if result.is_floating_point:
-        x = t if t.dtype == result else cast(cuda, t, result)
-        return _fold(cuda, op, x, dims, _shape(t, dims, keepdim), scale)
-    wide = result.name if result.is_complex else "int64"
-    out = _through_arrays(cuda, op, t, dims, keepdim, dtype=wide)
-    if scale != 1:
-        out = _core.mul(out, scale)
-    return out if out.dtype == result else cast(cuda, out, result)
+    if result.is_complex:
+        return _complex_total(cuda, op, t if t.dtype == result else cast(cuda, t, result), dims, keepdim, scale)
+    wide = result if result.is_floating_point else _core.int64
+    folded = _fold(cuda, op, t if t.dtype == wide else cast(cuda, t, wide), dims, _shape(t, dims, keepdim), scale)
+    return folded if folded.dtype == result else cast(cuda, folded, result)
+
+
+def _complex_total(cuda: Cuda, op: str, t: Tensor, dims: Sequence[int], keepdim: bool, scale: float) -> Tensor:
+    shape = _shape(t, dims, keepdim)
+    if op == "sum":
+        return _core.view_as_complex(_fold(cuda, op, _core.view_as_real(t), dims, (*shape, 2), scale))
+    made = cuda.arrays(op).prod(cuda.array(t), axis=tuple(dims), keepdims=keepdim, dtype=t.dtype.name)
+    return _core.reshape(cuda.tensor(made), shape)
 
 
 def _mean(cuda: Cuda, t: Tensor, dim: Any, keepdim: bool, kind: dtype | None) -> Tensor:
@@ -113,30 +115,32 @@ def _extremum(op: str) -> Callable[..., Tensor]:
         dims = dims_of(dim, t.dim())
         if any(t.shape[d] == 0 for d in dims):
             raise IndexError(f"{op}: cannot reduce over a dimension of size 0, shape {list(t.shape)}")
-        if t.dtype.is_floating_point:
-            return _fold(cuda, op, t, dims, _shape(t, dims, keepdim))
-        return _through_arrays(cuda, op, t, dims, keepdim)
+        held = t.dtype.is_floating_point or t.dtype == _core.bool
+        folded = _fold(cuda, op, t if held else as_type(cuda, t, _core.int64), dims, _shape(t, dims, keepdim))
+        return as_type(cuda, folded, t.dtype)
 
     return run
 
 
 def _position(op: str) -> Callable[..., Tensor]:
     def run(cuda: Cuda, t: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-        if any(t.shape[d] == 0 for d in dims_of(dim, t.dim())):
+        dims = dims_of(dim, t.dim())
+        if any(t.shape[d] == 0 for d in dims):
             raise IndexError(f"{op}: cannot reduce over a dimension of size 0, shape {list(t.shape)}")
-        wide = cast(cuda, t, _core.float32) if t.dtype.name == "bfloat16" else t
-        array = cuda.array(wide)
-        found = getattr(cuda.cupy, op)(
-            array.ravel() if dim is None or not t.dim() else array, axis=dim if t.dim() else 0
-        )
-        shape = _shape(t, dims_of(dim, t.dim()), keepdim)
-        return cuda.tensor(found.astype("int64", copy=False).reshape(shape))
+        whole = dim is None or t.dim() == 0
+        line = _core.reshape(t, (t.numel(),)) if whole else t
+        return _core.reshape(place(cuda, op, line, 0 if whole else dims[0]), _shape(t, dims, keepdim))
 
     return run
 
 
 def _truth(op: str) -> Callable[..., Tensor]:
-    return lambda cuda, t, dim, keepdim: _through_arrays(cuda, op, t, dims_of(dim, t.dim()), keepdim)
+    def run(cuda: Cuda, t: Tensor, dim: Any, keepdim: bool) -> Tensor:
+        dims = dims_of(dim, t.dim())
+        held = _core.ne(t, 0) if t.dtype.is_complex else as_type(cuda, t, _core.bool)
+        return _fold(cuda, op, held, dims, _shape(t, dims, keepdim))
+
+    return run
 
 
 def _logsumexp(cuda: Cuda, t: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -164,6 +168,6 @@ OPS: dict[str, Callable[..., Any]] = {
     "sum": lambda cuda, t, dim, keepdim, kind: total(cuda, "sum", t, dim, keepdim, kind),
     "prod": lambda cuda, t, dim, keepdim, kind: total(cuda, "prod", t, dim, keepdim, kind),
     "mean": _mean, "var": widened(_var), "amax": _extremum("amax"), "amin": _extremum("amin"),
-    "argmax": _position("argmax"), "argmin": _position("argmin"), "any": _truth("any"), "all": _truth("all"),
+    "argmax": _position("argmax"), "argmin": _position("argmin"), "any": _truth("amax"), "all": _truth("amin"),
     "logsumexp": widened(_logsumexp), "sum_to_size": _sum_to_size,
 }  # fmt: skip
