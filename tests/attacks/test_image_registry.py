@@ -10,17 +10,18 @@ from collections.abc import Iterator
 import pytest
 import requests
 from tests.support.registry import FaultyRegistry, Handler, faulty_registry
-from tests.support.signed_image import SignedImage, signed_image
+from tests.support.signed_image import SignedImage, run_command, signed_image
 
 from millcert.image.credentials import machine_credentials
 from millcert.image.errors import DigestError, ReferrerError, RegistryError
+from millcert.image.index import ImageIndex, index_of, member_of
 from millcert.image.layout import Layout
 from millcert.image.manifest import INDEX, MANIFEST, Descriptor
 from millcert.image.reference import parse_reference
 from millcert.image.referrers import Artifact, artifacts_beside, check_artifacts
 from millcert.image.registry import Registry
 from millcert.image.session import RegistrySession
-from millcert.image.transfer import Pushed, pull, push
+from millcert.image.transfer import Pushed, pull, push, push_index
 from millcert.model import parse_digest
 
 __all__ = ["signed_image"]
@@ -247,6 +248,44 @@ def test_an_index_that_is_none_is_a_typed_error(full):
     offer_index(full, {"mediaType": MANIFEST, "digest": "sha256:1", "size": 1, "platform": {}})
     with pytest.raises(DigestError, match="not an index"):
         pull(client(full), "nightly")
+
+
+def index_of_the_signed(full: FaultyRegistry, image: SignedImage) -> ImageIndex:
+    """An index of honest, signed images under the tag, by somebody who can sign nothing."""
+    layout = Layout(image.layout)
+    index = index_of([member_of(layout, layout.image().descriptor)])
+    digest = f"sha256:{index.descriptor.digest}"
+    full.manifests[digest], full.tags["nightly"] = (INDEX, index.data), digest
+    return index
+
+
+def test_an_index_that_nobody_signed_is_refused_though_its_images_are_signed(full, signed_image, capsys):
+    index_of_the_signed(full, signed_image)
+    reference = f"{full.host}/{REPOSITORY}"
+    code, answer = run_command(capsys, "verify", f"{reference}:nightly", *signed_image.options)
+    assert code == 14
+    assert "nothing of this kind refers to the image: provenance, signature" in str(answer["message"])
+    assert run_command(capsys, "verify", f"{reference}@sha256:{signed_image.digest}", *signed_image.options)[0] == 0
+
+
+def test_a_signature_about_an_image_does_not_do_for_an_index_of_it(full, signed_image, capsys):
+    index = index_of_the_signed(full, signed_image)
+    borrowed = [a for a in artifacts_beside(signed_image.manifest) if a.kind == "signature"]
+    said = Artifact("provenance", json.dumps({"subject": [{"digest": {"sha256": index.descriptor.digest}}]}).encode())
+    push_index(index, [said, *borrowed], client(full), "nightly")
+    code, answer = run_command(capsys, "verify", f"{full.host}/{REPOSITORY}:nightly", *signed_image.options)
+    assert code == 14
+    assert answer["error"] == "SubjectMismatchError"
+
+
+@pytest.mark.parametrize("annotations", [[], "x", {"millcert.name": 1}, {"millcert.name": "../a.index.json"}, None])
+def test_an_index_without_a_name_of_its_own_is_a_typed_error(annotations, full, signed_image, capsys):
+    index = json.loads(index_of_the_signed(full, signed_image).data)
+    data = json.dumps({**index, "annotations": annotations}).encode()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    full.manifests[digest], full.tags["nightly"] = (INDEX, data), digest
+    code, answer = run_command(capsys, "verify", f"{full.host}/{REPOSITORY}:nightly", *signed_image.options)
+    assert (code, "no name to verify" in str(answer["message"])) == (2, True)
 
 
 # -- what refers to an image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from tests.support.sigstore.bundle import draft_bundle
 from tests.support.sigstore.oidc import workflow_claims
 from tests.support.sigstore.scene import IDENTITY
 
-from millcert.attest.image import image_provenance
+from millcert.attest.image import image_provenance, index_provenance
 from millcert.cli import main
 from millcert.hermetic.revision import Revision
+from millcert.image.edition import Edition
+from millcert.image.index import refresh_indexes
 from millcert.image.layout import Layout
 from millcert.image.project import BuiltImage
 
-__all__ = ["SignedImage", "run_command", "sign_image", "signed_image"]
+__all__ = ["SignedImage", "run_command", "sign_image", "sign_index", "signed_image"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ def sign_image(built: BuiltImage, into: Path) -> SignedImage:
     image = SignedImage(layout, manifest, built.digest, Layout(layout).image().tag, options, server)
     Path(f"{manifest}.sigstore.json").write_bytes(image.sign(statement))
     return image
+
+
+def sign_index(images: Sequence[SignedImage], editions: Iterable[Edition]) -> Path:
+    """The signed index over some images that lie in one folder."""
+    folder = images[0].manifest.parent
+    (index,) = refresh_indexes(folder, editions)
+    statement = index_provenance("millsample", index, Revision("a" * 40, 1795392000, False, (), ""), "urn:test")
+    path = folder / index.name
+    Path(f"{path}.provenance.json").write_bytes(statement)
+    Path(f"{path}.sigstore.json").write_bytes(images[0].sign(statement))
+    return path
 
 
 def _link(source: str, target: str) -> str:

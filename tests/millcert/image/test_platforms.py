@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from tests.support.images import Gallery, blob, config_of, lay_out, manifest_of, run_inside
 from tests.support.registry import FaultyRegistry, faulty_registry
-from tests.support.signed_image import SignedImage, run_command, sign_image
+from tests.support.signed_image import SignedImage, run_command, sign_image, sign_index
 
+from millcert.image.index import refresh_indexes
+from millcert.image.layout import Layout, TaggedManifest
+from millcert.image.manifest import MANIFEST
 from millcert.image.project import BuiltImage
 
 REPOSITORY = "team/millsample"
@@ -45,7 +48,9 @@ def registry() -> Iterator[FaultyRegistry]:
 
 @pytest.fixture
 def both(gallery: Gallery, arm: BuiltImage, tmp_path: Path) -> list[SignedImage]:
-    return [sign_image(image, tmp_path) for image in (gallery.cpu, arm)]
+    images = [sign_image(image, tmp_path) for image in (gallery.cpu, arm)]
+    sign_index(images, [gallery.cpu.edition, arm.edition])
+    return images
 
 
 def test_the_image_says_what_it_is_for_and_holds_nothing_else(arm, files):
@@ -102,7 +107,8 @@ def test_every_image_of_an_index_is_verified(both, registry, capsys):
     reference = pushed(capsys, both, registry)
     code, found = run_command(capsys, "verify", reference, "--layers", *both[0].options)
     assert code == 0, found
-    assert [row["digest"] for row in found["verified"]] == [f"sha256:{image.digest}" for image in both]
+    index = registry.tags[both[0].tag]
+    assert [row["digest"] for row in found["verified"]] == [index, *(f"sha256:{image.digest}" for image in both)]
     bundle = next(
         data for _, data in registry.manifests.values()
         if json.loads(data).get("subject", {}).get("digest") == f"sha256:{both[1].digest}" and b"sigstore" in data
@@ -127,6 +133,35 @@ def test_two_images_for_one_platform_are_refused_under_one_tag(both, registry, c
     code, answer = run_command(capsys, "push", both[0].layout, both[0].layout, f"{registry.host}/{REPOSITORY}")
     assert (code, registry.tags) == (2, {})
     assert "one platform" in str(answer["message"])
+
+
+def test_an_index_that_nobody_signed_is_not_pushed(both, registry, capsys):
+    signature = both[0].manifest.with_name("cpu.index.json.sigstore.json")
+    signature.unlink()
+    layouts = [image.layout for image in both]
+    code, answer = run_command(capsys, "push", *layouts, f"{registry.host}/{REPOSITORY}")
+    assert (code, registry.tags) == (14, {})
+    assert "signature" in str(answer["message"])
+    code, _ = run_command(capsys, "push", "--unsigned", *layouts, f"{registry.host}/{REPOSITORY}")
+    assert (code, set(registry.tags)) == (0, {both[0].tag})
+
+
+def test_an_index_over_other_images_is_not_pushed(both, registry, capsys):
+    path = both[0].manifest.with_name("cpu.index.json")
+    path.write_bytes(path.read_bytes().replace(both[1].digest.encode(), b"0" * 64))
+    code, answer = run_command(capsys, "push", *(image.layout for image in both), f"{registry.host}/{REPOSITORY}")
+    assert (code, registry.tags) == (2, {})
+    assert "lists others" in str(answer["message"])
+
+
+def test_a_rebuild_of_one_architecture_takes_the_index_of_the_others_away(gallery, arm, both):
+    path = both[0].manifest.with_name("cpu.index.json")
+    other = json.loads(both[1].manifest.read_bytes())
+    other["annotations"]["org.opencontainers.image.revision"] = "b" * 40
+    layout = Layout(both[1].layout)
+    layout.finish([TaggedManifest(arm.tag, layout.add_bytes(json.dumps(other).encode(), MANIFEST))])
+    assert refresh_indexes(path.parent, [gallery.cpu.edition, arm.edition]) == []
+    assert list(path.parent.glob("cpu.index.json*")) == []
 
 
 def test_skopeo_reads_the_index(both, registry, capsys, tmp_path):

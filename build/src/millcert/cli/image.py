@@ -68,10 +68,11 @@ def build_command(
       millcert image build cpu --base             when the mirror has dropped a pinned security update
       skopeo inspect oci:dist/images/cpu:TAG      any OCI tool reads the result
     """
-    from millcert.attest.image import image_provenance
+    from millcert.attest.image import image_provenance, index_provenance
     from millcert.cli.progress import BuildProgress, FetchProgress
     from millcert.hermetic.revision import read_revision
     from millcert.image.budget import check_budget, weigh
+    from millcert.image.index import refresh_indexes
     from millcert.image.project import ImageProject
     from millcert.store import Store, default_root
     from millcert.wheel.project import Project
@@ -95,6 +96,10 @@ def build_command(
     for image in built:
         statement = image_provenance(project.targets.project, image, revision, builder_id)
         place(image.manifest.with_name(f"{image.manifest.name}.provenance.json"), statement)
+    folder = built[0].folder.parent
+    for index in refresh_indexes(folder, images.editions(edition.variant.name for edition in editions)):
+        statement = index_provenance(project.targets.project, index, revision, builder_id)
+        place(folder / f"{index.name}.provenance.json", statement)
     weights = weigh(built, project.targets.images)
     if as_json:
         emit_json({"images": [_image_row(image) for image in built], "weights": [w.as_dict() for w in weights]})

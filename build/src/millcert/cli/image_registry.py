@@ -33,7 +33,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @dataclass(frozen=True)
 class _Subject:
-    """An image to look at: its manifest as a file with whatever refers to it beside, and how to read its layers."""
+    """An image, or an index, to look at: its manifest as a file with what refers to it beside; how to read layers."""
 
     title: str
     path: Path
@@ -93,15 +93,17 @@ def verify_command(
       millcert image verify dist/images/cpu --policy policy.toml
     """
     from millcert.attest.verify import Verifier
-    from millcert.image.referrers import check_artifacts, place_artifacts
+    from millcert.image.manifest import INDEX
+    from millcert.image.referrers import ALL_KINDS, INDEX_KINDS, check_artifacts, place_artifacts
 
     policy = policy_from_options(policy_path, identities, issuer, builders)
     verifier = Verifier(trust_root_from_options(trusted_root, trust_config), policy)
     rows: list[dict[str, Any]] = []
-    with _subjects(image) as subjects:
+    with _subjects(image, indexes=True) as subjects:
         for subject in subjects:
-            check_artifacts(subject.artifacts, subject.descriptor.digest)
-            checked = _check_blobs(subject, layers)
+            index = subject.descriptor.media_type == INDEX
+            check_artifacts(subject.artifacts, subject.descriptor.digest, INDEX_KINDS if index else ALL_KINDS)
+            checked = 0 if index else _check_blobs(subject, layers)
             if subject.registry is not None:
                 place_artifacts(subject.artifacts, subject.path)
             verdict = verifier.verify(subject.path)
@@ -155,8 +157,11 @@ def explain_command(image: str, architecture: str, as_json: bool) -> None:
     print_table(("layer", "size", "digest"), [[r["name"], megabytes(r["bytes"]), r["digest"]] for r in layers])
     results().print()
     order = sorted(packages.items(), key=lambda item: (names.index(item[1]["layer"]), -int(item[1]["bytes"])))
-    rows = [[n, f["version"], f["layer"], megabytes(int(f["bytes"])), f["why"]] for n, f in order]
-    print_table(("package", "version", "layer", "unpacked", "why"), rows)
+    rows = [
+        [n, f["version"], f["layer"], megabytes(int(f["bytes"])), megabytes(int(f.get("pruned_bytes", 0))), f["why"]]
+        for n, f in order
+    ]
+    print_table(("package", "version", "layer", "unpacked", "left out", "why"), rows)
 
 
 @click.command("diff")
@@ -201,14 +206,15 @@ def _contents(subject: _Subject, same: set[Digest]) -> ImageContents:
 
 
 @contextmanager
-def _subjects(text: str, architecture: str = "") -> Iterator[list[_Subject]]:
+def _subjects(text: str, architecture: str = "", indexes: bool = False) -> Iterator[list[_Subject]]:
     """The images that a reference or a layout's folder names; what had to be fetched is gone afterwards.
 
-    Of an index those of one architecture, or all.
+    Of an index those of one architecture, or all; with ``indexes`` the index itself comes first.
     """
     from millcert.image.layout import Layout
+    from millcert.image.manifest import name_of
     from millcert.image.referrers import artifacts_beside
-    from millcert.image.transfer import name_of, pull_records, resolve
+    from millcert.image.transfer import pull_records, resolve
 
     folder = Path(text)
     if folder.is_dir():
@@ -224,7 +230,9 @@ def _subjects(text: str, architecture: str = "") -> Iterator[list[_Subject]]:
         yield found
         return
     registry, wanted = open_registry(text)
-    images = [pull_records(registry, *image) for image in resolve(registry, wanted, architecture)]
+    resolved = resolve(registry, wanted, architecture)
+    manifests = ([resolved.index] if indexes and resolved.index else []) + list(resolved.images)
+    images = [pull_records(registry, *manifest) for manifest in manifests]
     with tempfile.TemporaryDirectory(prefix="millcert-image-") as name:
         subjects = []
         for pulled in images:

@@ -17,7 +17,7 @@ from millcert.image.manifest import MANIFEST, Descriptor, image_index, parts_of
 from millcert.model import Digest, digest_of, digest_of_file, parse_digest
 from millcert.wheel.release import place
 
-__all__ = ["TAG", "Layout", "TaggedManifest", "link_or_copy"]
+__all__ = ["TAG", "Layout", "TaggedManifest", "link_or_copy", "replace_signed"]
 
 TAG = "org.opencontainers.image.ref.name"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -139,6 +139,15 @@ class Layout:
 
     def _path(self, digest: Digest) -> Path:
         return self.folder / "blobs" / "sha256" / digest
+
+
+def replace_signed(path: Path, data: bytes | None) -> None:
+    """Write a manifest or index beside layouts, or remove it; what was said and signed about another one goes."""
+    if not path.is_file() or path.read_bytes() != data:
+        for old in (path, *path.parent.glob(f"{path.name}.*")):
+            old.unlink(missing_ok=True)
+    if data is not None:
+        place(path, data)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

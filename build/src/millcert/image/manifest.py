@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from millcert.errors import UsageError
 from millcert.model import Digest, canonical_json, parse_digest
+from millcert.tree import check_path
 
 __all__ = [
     "CONFIG",
@@ -23,6 +25,7 @@ __all__ = [
     "image_config",
     "image_index",
     "image_manifest",
+    "name_of",
     "parts_of",
     "timestamp",
 ]
@@ -145,9 +148,19 @@ def parts_of(manifest: Mapping[str, Any]) -> list[Descriptor]:
     return [Descriptor(part["mediaType"], parse_digest(part["digest"]), int(part["size"])) for part in parts]
 
 
-def image_index(manifests: Sequence[Mapping[str, object]]) -> bytes:
+def image_index(manifests: Sequence[Mapping[str, object]], annotations: Mapping[str, str] | None = None) -> bytes:
     """An index of manifests, of a layout, of architectures or of referrers."""
-    return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [dict(entry) for entry in manifests]})
+    document: dict[str, object] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [dict(m) for m in manifests]}
+    return canonical_json(document | ({"annotations": dict(annotations)} if annotations else {}))
+
+
+def name_of(manifest: Mapping[str, Any], suffix: str = ".manifest.json") -> str:
+    """The file name that a manifest or index has in ``dist/images``; UsageError for one that millcert did not make."""
+    annotations = manifest.get("annotations")
+    name = annotations.get(NAME) if isinstance(annotations, Mapping) else None
+    if not isinstance(name, str) or not name.endswith(suffix) or "/" in name:
+        raise UsageError("not an image that millcert made: it has no name to verify", annotation=NAME)
+    return check_path(name)
 
 
 EMPTY_DIGEST = Digest("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")  # sha256 of {}

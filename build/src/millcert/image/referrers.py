@@ -15,11 +15,21 @@ from millcert.image.registry import Registry
 from millcert.model import Digest, digest_of, parse_digest
 from millcert.wheel.release import place
 
-__all__ = ["ALL_KINDS", "Artifact", "Kind", "artifacts_beside", "check_artifacts", "place_artifacts", "pull_artifacts"]
+__all__ = [
+    "ALL_KINDS",
+    "INDEX_KINDS",
+    "Artifact",
+    "Kind",
+    "artifacts_beside",
+    "check_artifacts",
+    "place_artifacts",
+    "pull_artifacts",
+]
 
 Kind = Literal["sbom", "provenance", "signature"]
 
 ALL_KINDS: tuple[Kind, ...] = ("sbom", "provenance", "signature")
+INDEX_KINDS: tuple[Kind, ...] = ("provenance", "signature")  # of an index: its images have the packages
 _TYPES: Mapping[Kind, str] = {
     "sbom": "application/vnd.cyclonedx+json",
     "provenance": "application/vnd.in-toto+json",

@@ -9,22 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from millcert.errors import ConfigError, UsageError
+from millcert.errors import ConfigError
 from millcert.image.errors import DigestError, RegistryError
+from millcert.image.index import ImageIndex, Member
 from millcert.image.layout import Layout, TaggedManifest
-from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, NAME, Descriptor, image_index, parts_of
+from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, Descriptor, name_of, parts_of
 from millcert.image.referrers import Artifact, pull_artifacts
 from millcert.image.registry import Registry
-from millcert.model import digest_of, parse_digest
-from millcert.tree import check_path
+from millcert.model import parse_digest
 from millcert.wheel.release import place
 
 __all__ = [
-    "Member",
     "Progress",
     "PulledImage",
     "Pushed",
-    "name_of",
+    "Resolved",
     "pull",
     "pull_records",
     "push",
@@ -33,20 +32,6 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int, int], None]  # a blob, the bytes of it that are there, its size
-
-
-@dataclass(frozen=True)
-class Member:
-    """An image as an index lists it: its manifest, operating system and architecture."""
-
-    descriptor: Descriptor
-    platform: tuple[str, str]
-
-    def as_dict(self) -> dict[str, object]:
-        """The index's entry."""
-        system, architecture = self.platform
-        described = Descriptor(MANIFEST, self.descriptor.digest, self.descriptor.size).as_dict()
-        return {**described, "platform": {"os": system, "architecture": architecture}}
 
 
 @dataclass(frozen=True)
@@ -62,12 +47,20 @@ class Pushed:
 
 @dataclass(frozen=True)
 class PulledImage:
-    """An image's manifest and all that refers to it, every digest checked."""
+    """The manifest of an image, or an index, and all that refers to it, every digest checked."""
 
     name: str
     descriptor: Descriptor
     manifest: bytes
     artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a tag or digest names: the manifests of images, and the index that lists them where there is one."""
+
+    images: tuple[tuple[Descriptor, bytes], ...]
+    index: tuple[Descriptor, bytes] | None = None
 
 
 def push(
@@ -93,19 +86,16 @@ def push(
     return Pushed(image.descriptor, tag, sent, len(artifacts), fallback)
 
 
-def push_index(members: Sequence[Member], registry: Registry, tag: str) -> Descriptor:
-    """Put one tag over images of several architectures that are in the registry already; it moves last.
+def push_index(index: ImageIndex, artifacts: Sequence[Artifact], registry: Registry, tag: str) -> Pushed:
+    """Put one tag over images of several architectures that are in the registry already, with what refers to the index.
 
-    Raises UsageError for two images of one platform, and RegistryError, DigestError as ``push`` does.
+    The tag moves last. Raises RegistryError, DigestError as ``push`` does.
     """
-    platforms = [member.platform for member in members]
-    if twice := [platform for platform in platforms if platforms.count(platform) > 1]:
-        raise UsageError("two images for one platform under one tag", tag=tag, platform="/".join(twice[0]))
-    data = image_index([member.as_dict() for member in members])
-    registry.push_manifest(data, INDEX)
-    descriptor, _ = registry.manifest(f"sha256:{digest_of(data)}")
-    registry.push_manifest(data, INDEX, tag)
-    return descriptor
+    registry.push_manifest(index.data, INDEX)
+    fallback = _push_artifacts(registry, artifacts, index.name, index.descriptor)
+    _read_back(registry, index.descriptor, artifacts)
+    registry.push_manifest(index.data, INDEX, tag)
+    return Pushed(index.descriptor, tag, len(index.data), len(artifacts), fallback)
 
 
 def _push_artifacts(registry: Registry, artifacts: Sequence[Artifact], name: str, subject: Descriptor) -> bool:
@@ -138,14 +128,14 @@ def _read_back(registry: Registry, image: Descriptor, artifacts: Sequence[Artifa
         )  # fmt: skip
 
 
-def resolve(registry: Registry, wanted: str, architecture: str = "") -> list[tuple[Descriptor, bytes]]:
+def resolve(registry: Registry, wanted: str, architecture: str = "") -> Resolved:
     """The manifests of images by tag or digest: one, or those of an index, of one architecture where that is named.
 
     Raises RegistryError where the index has none, DigestError where an image is for another platform than it says.
     """
     descriptor, data = registry.manifest(wanted)
     if descriptor.media_type != INDEX:
-        return [(descriptor, data)]
+        return Resolved(((descriptor, data),))
     found = []
     for member in _members(data):
         if member.platform[0] == "linux" and architecture in ("", member.platform[1]):
@@ -156,7 +146,7 @@ def resolve(registry: Registry, wanted: str, architecture: str = "") -> list[tup
             "the index has no image for this platform", wanted=f"linux/{architecture or '*'}",
             found=", ".join("/".join(m.platform) for m in _members(data)), index=f"sha256:{descriptor.digest}",
         )  # fmt: skip
-    return found
+    return Resolved(tuple(found), (descriptor, data))
 
 
 def _members(data: bytes) -> list[Member]:
@@ -184,8 +174,11 @@ def _check_platform(registry: Registry, manifest: bytes, platform: tuple[str, st
 
 
 def pull_records(registry: Registry, descriptor: Descriptor, data: bytes) -> PulledImage:
-    """An image's manifest with everything that refers to it; none of its blobs."""
-    name = name_of(_manifest(data))
+    """The manifest of an image, or an index, with everything that refers to it; no blobs of an image."""
+    if descriptor.media_type == INDEX:
+        name = name_of(json.loads(data), ".index.json")
+    else:
+        name = name_of(_manifest(data))
     return PulledImage(name, descriptor, data, tuple(pull_artifacts(registry, descriptor.digest)))
 
 
@@ -198,7 +191,7 @@ def pull(
     The folder then holds what ``dist/images`` held, and can be verified without a network. ``architecture`` chooses
     where the registry has an index.
     """
-    pulled = pull_records(registry, *resolve(registry, wanted, architecture)[0])
+    pulled = pull_records(registry, *resolve(registry, wanted, architecture).images[0])
     if into is not None:
         layout = Layout(into / pulled.name.removesuffix(".manifest.json"))
         for part in parts_of(json.loads(pulled.manifest)):
@@ -216,14 +209,6 @@ def _shown(registry: Registry, part: Descriptor, progress: Progress | None) -> I
         if progress:
             progress(part.digest, done, part.size)
         yield piece
-
-
-def name_of(manifest: Mapping[str, Any]) -> str:
-    """The file name an image's manifest has in ``dist/images``; UsageError for an image that millcert did not make."""
-    name = manifest.get("annotations", {}).get(NAME, "")
-    if not isinstance(name, str) or not name.endswith(".manifest.json") or "/" in name:
-        raise UsageError("not an image that millcert made: it has no name to verify", annotation=NAME)
-    return check_path(name)
 
 
 def _manifest(data: bytes) -> Mapping[str, Any]:
