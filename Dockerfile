@@ -7,7 +7,8 @@ FROM scratch
 ARG VARIANT=cpu
 ADD dist/images/${VARIANT}.layers/1-*.tar.gz /
 ADD dist/images/${VARIANT}.layers/2-*.tar.gz /
-ADD dist/images/${VARIANT}.layers/[3-9]-*.tar.gz /
+ADD dist/images/${VARIANT}.layers/3-*.tar.gz /
+ADD dist/images/${VARIANT}.layers/[4-9]-*.tar.gz /
 ENV HOME=/work \
     LANG=C.UTF-8 \
     PATH=/usr/local/bin:/usr/bin \

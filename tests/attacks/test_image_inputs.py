@@ -166,7 +166,7 @@ def test_the_step_that_packs_refuses_what_differs_only_in_case_by_itself(tmp_pat
         (source / name).touch()
     spec: dict[str, object] = {"sources": [{"kind": "site", "path": str(source), "prefix": "site"}], "clock": 0,
                                "compression": "gzip", "level": 1, "prune": [], "compiled": []}  # fmt: skip
-    spec |= {key: {} for key in ("joined", "files", "links", "folders")}
+    spec |= {"compiled_alone": False, **{key: {} for key in ("joined", "files", "links", "folders")}}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     step = Path(steps.__file__).with_name("pack_layer.py")
     command = [

@@ -92,9 +92,11 @@ output_mib = 1024
 log_mib = 4
 
 [images.layer_bytes]
-base = 16_000_000
+base = 13_000_000
+bytecode = 5_000_000
 wheels = 17_000_000
 cupy-cuda12x = 10_000
+cupy-cuda12x-slim = 10_000
 "cuda-12.9" = 10_000
 "cublas-12.9" = 10_000
 millsample = 10_000
@@ -149,7 +151,7 @@ def make_workshop(root: Path, store: Store) -> Workshop:
     wheels = {
         name: write_wheel(root / "wheels", "millsample", f"{VERSION}+{name}", SAMPLE) for name in ("cpu", "cu129")
     }
-    cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", {"cupy/__init__.py": b"", "cupy/tests/test_a.py": b""})
+    cupy = write_wheel(root / "wheels", "cupy-cuda12x", "14.0", CUPY)
     cublas = write_wheel(root / "wheels", "nvidia-cublas-cu12", "12.9", CUBLAS)
     nvrtc = write_wheel(root / "wheels", "nvidia-cuda-nvrtc-cu12", "12.9", NVRTC)
     runtime = root / "lockfiles" / "runtime"
@@ -165,6 +167,16 @@ def make_workshop(root: Path, store: Store) -> Workshop:
 
 
 SAMPLE = {"millsample/__init__.py": PACKAGE, "millsample/tests/__init__.py": b""}
+
+
+# a file for each rule about it
+CUPY = {
+    "cupy/__init__.py": b"",
+    "cupy/tests/test_a.py": b"",
+    **{f"cupy/{name}": b"x" for name in ("_core/include/a.cuh", "cuda/cub.so", "cuda/jitify.so", "cuda/thrust.so")},
+    "cupy_backends/cuda/libs/nccl.so": b"x",
+    "cupyx/jit/rawkernel.cu": b"x",
+}
 
 
 CUBLAS = {

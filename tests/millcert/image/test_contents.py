@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.images import Gallery, blob, config_of, files_of, layer_names, manifest_of
 
+SITE = "usr/local/lib/python3.11/dist-packages"
 LOCK = re.compile(r"^(\S+) (\S+) (amd64|all) ", re.MULTILINE)
 
 
@@ -30,26 +31,66 @@ def locked(gallery: Gallery) -> dict[str, str]:
 
 
 def test_layers_come_with_the_rarest_change_first(gallery):
-    assert layer_names(gallery.cpu.folder) == ["base", "wheels", "millsample"]
-    assert layer_names(gallery.images["cu129"].folder) == [
-        "base", "wheels", "cupy-cuda12x", "cuda-12.9", "cublas-12.9", "millsample",
-    ]  # fmt: skip
+    shared = ["base", "bytecode", "wheels"]
+    assert layer_names(gallery.cpu.folder) == [*shared, "millsample"]
+    whole, slim = (layer_names(gallery.images[name].folder) for name in ("cu129", "cu129-slim"))
+    assert whole == [*shared, "cupy-cuda12x", "cuda-12.9", "cublas-12.9", "millsample"]
+    assert slim == [*shared, "cupy-cuda12x-slim", "millsample"]
 
 
 def test_cpu_and_cuda_images_share_their_first_layers_byte_for_byte(gallery):
     cpu, cuda = (manifest_of(gallery.images[name].folder)["layers"] for name in ("cpu", "cu129"))
-    assert cpu[:2] == cuda[:2]
-    assert not {layer["digest"] for layer in cpu[2:]} & {layer["digest"] for layer in cuda[2:]}
+    assert cpu[:3] == cuda[:3]
+    assert not {layer["digest"] for layer in cpu[3:]} & {layer["digest"] for layer in cuda[3:]}
 
 
-def test_a_slim_image_is_the_whole_one_without_cublas(gallery):
-    whole, slim = (gallery.images[name].folder for name in ("cu129", "cu129-slim"))
-    left_out = layer_names(whole).index("cublas-12.9")
-    layers = manifest_of(whole)["layers"]
-    assert manifest_of(slim)["layers"] == layers[:left_out] + layers[left_out + 1 :]
-    assert not [name for name in files_of(slim) if "cublas" in str(name)]
-    components = json.loads(Path(f"{gallery.images['cu129-slim'].manifest}.cdx.json").read_bytes())["components"]
-    assert "nvidia-cublas-cu12" not in {component["name"] for component in components}
+def test_a_slim_image_is_the_whole_one_without_a_compiler_cublas_and_what_needs_them(gallery):
+    whole, slim = (files_of(gallery.images[name].folder) for name in ("cu129", "cu129-slim"))
+    folder = tarfile.DIRTYPE
+    gone = {name.removeprefix(f"{SITE}/") for name in set(whole) - set(slim) if whole[name][0] != folder}
+    assert {name for name in gone if not name.startswith("nvidia")} == {
+        "cupy/_core/include/a.cuh", "cupy/cuda/jitify.so", "cupy/cuda/thrust.so", "cupy_backends/cuda/libs/nccl.so",
+        "cupyx/jit/rawkernel.cu",
+    }  # fmt: skip
+    assert [name for name in slim if "nvidia" in name] == []
+    changed = {name.removeprefix(f"{SITE}/") for name in set(whole) & set(slim) if whole[name] != slim[name]}
+    assert changed == {"cupy_cuda12x-14.0.dist-info/PRUNED", "cupy_cuda12x-14.0.dist-info/RECORD"}
+
+
+def test_a_pruned_distribution_says_so_in_its_record_and_in_the_sbom(gallery):
+    image = gallery.images["cu129-slim"]
+    components = json.loads(Path(f"{image.manifest}.cdx.json").read_bytes())["components"]
+    cupy = next(component for component in components if component["name"] == "cupy-cuda12x")
+    facts = {fact["name"]: fact["value"] for fact in cupy["properties"]}
+    # as tests/support/images.py writes them: a test of no bytes, and five files of one byte
+    assert (facts["millcert:pruned_files"], facts["millcert:pruned_bytes"]) == ("6", "5")
+    assert "6 files (5 bytes)" in cupy["pedigree"]["notes"]
+    assert not {component["name"] for component in components} & {"nvidia-cublas-cu12", "nvidia-cuda-nvrtc-cu12"}
+    (layer,) = (layer for layer in image.layers if layer.planned.name == "cupy-cuda12x-slim")
+    with tarfile.open(layer.blob) as archive:
+        folder = f"{SITE}/cupy_cuda12x-14.0.dist-info"
+        told, record = (archive.extractfile(f"{folder}/{name}").read().decode() for name in ("PRUNED", "RECORD"))
+    rules = {rule["why"]: rule["files"] for rule in layer.rules if rule["files"]}
+    assert {why: int(count.split()[0]) for count, why in (line.split(": ", 1) for line in told.splitlines())} == rules
+    assert len(rules) == 6
+    assert "thrust" not in record
+    assert "dist-info/PRUNED,sha256=" in record
+
+
+def test_the_compiled_standard_library_is_a_layer_of_its_own(gallery):
+    layers = manifest_of(gallery.cpu.folder)["layers"]
+    names = []
+    for layer in layers[:2]:
+        with tarfile.open(blob(gallery.cpu.folder, layer["digest"])) as archive:
+            names.append({member.name for member in archive if not member.isdir()})
+    base, bytecode = names
+    assert [name for name in base if name.endswith(".pyc")] == []
+    assert {
+        name for name in bytecode if not re.fullmatch(r"usr/lib/python3\.11/(.*/)?__pycache__/.*\.pyc", name)
+    } == set()
+    sources = {name.replace("__pycache__/", "").replace(".cpython-311.pyc", ".py") for name in bytecode}
+    assert sources <= base
+    assert len(sources) > 500
 
 
 def test_every_package_has_its_record_and_its_licence(gallery):
@@ -140,7 +181,7 @@ def test_the_config_says_how_to_start_and_whether_it_works(gallery):
 
 def test_every_prune_rule_saves_something(gallery):
     saved: dict[str, int] = {}
-    for layer in (*gallery.cpu.layers, *gallery.images["cu129"].layers):
+    for layer in [layer for image in gallery.images.values() for layer in image.layers]:
         for rule in layer.rules:
             saved[rule["why"]] = saved.get(rule["why"], 0) + rule["files"]
     assert [why for why, files in saved.items() if not files] == []

@@ -40,6 +40,16 @@ def test_the_table_has_every_error_of_images():
     assert {name for name in millcert.image.errors.__all__ if f"`{name}`" not in REFERENCE} == set()
 
 
+def test_slim_images_lack_no_more_of_cupy_than_the_path_without_a_compiler():
+    page = (ROOT / "docs/decisions/0013-cuda-without-jit.md").read_text()
+    told = tomllib.loads(page.partition("```toml")[2].partition("```")[0])["cupy"]
+    unused = {*told["unused_modules"], *told["unused_files"]}
+    rules = tomllib.loads((ROOT / "ci/image.toml").read_text())["prune"]
+    paths = {path.removeprefix("*/") for rule in rules if rule["layers"] == ["cupy-slim"] for path in rule["paths"]}
+    assert len(paths) > 10
+    assert {path for path in paths if path not in unused and path[:-2].replace("/", ".") not in unused} == set()
+
+
 def test_what_the_page_says_is_missing_from_the_standard_library_is_pruned():
     rules = tomllib.loads((ROOT / "ci/image.toml").read_text())["prune"]
     patterns = " ".join(path for rule in rules for path in rule["paths"])

@@ -65,7 +65,7 @@ def test_a_pushed_image_keeps_every_byte_and_is_verified_from_there(host, signed
     reference = f"{host}/{REPOSITORY}:{signed_image.tag}"
     code, verified = run_command(capsys, "verify", reference, "--layers", *signed_image.options)
     assert code == 0, verified
-    assert verified["verified"][0]["blobs"] == 4
+    assert verified["verified"][0]["blobs"] == 5
 
 
 def test_a_second_push_sends_nothing(host, signed_image, capsys):
@@ -103,7 +103,7 @@ def test_explain_lists_layers_and_reasons_from_the_registry(host, signed_image, 
     run_command(capsys, "push", signed_image.layout, f"{host}/{REPOSITORY}")
     code, found = run_command(capsys, "explain", f"{host}/{REPOSITORY}@sha256:{signed_image.digest}")
     assert code == 0
-    assert [layer["name"] for layer in found["layers"]] == ["base", "wheels", "millsample"]
+    assert [layer["name"] for layer in found["layers"]] == ["base", "bytecode", "wheels", "millsample"]
     assert found["packages"]["netbase"]["why"].startswith("/etc/protocols")
 
 

@@ -103,8 +103,8 @@ def test_a_changed_wheel_packs_its_own_layer_and_no_other(gallery, tmp_path):
     built, quiet = changed.build("cpu", dist=tmp_path / "dist")
     assert set(quiet.ran) <= {"unpack-millsample-cpu", "gzip-millsample-cpu"}
     before, after = (manifest_of(image.folder)["layers"] for image in (gallery.cpu, built[0]))
-    assert before[:2] == after[:2]
-    assert before[2] != after[2]
+    assert before[:3] == after[:3]
+    assert before[3] != after[3]
 
 
 def test_blobs_no_image_has_any_more_leave_the_layout(gallery, tmp_path):

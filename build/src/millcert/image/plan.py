@@ -44,7 +44,7 @@ _CERTIFICATES = {"etc/ssl/certs/ca-certificates.crt": "usr/share/ca-certificates
 
 @dataclass(frozen=True)
 class Pinned:
-    """What one image is made from; ``cupy``, ``cuda`` and ``blas`` are empty for the CPU, ``blas`` when slim."""
+    """What one image is made from; ``cupy``, ``cuda`` and ``blas`` are empty for the CPU, the last two when slim."""
 
     edition: Edition
     base: tuple[Material, ...]
@@ -112,7 +112,9 @@ def site_packages(shared: lock.Lock, runtime: lock.Lock, libraries: lock.Lock | 
     locked = lock.select(libraries, edition.architecture) if libraries else []
     more = [item for item in locked if item[0].name not in present]
     blas = [item for item in more if item[0].name.startswith(_BLAS)]
-    return Wheels(common, own, [item for item in more if item not in blas], [] if edition.slim else blas)
+    if edition.slim:
+        return Wheels(common, own, [], [])
+    return Wheels(common, own, [item for item in more if item not in blas], blas)
 
 
 def pin(edition: Edition, packages: debian.DebianLock, wheels: Wheels, project: Material) -> Pinned:
@@ -145,13 +147,14 @@ class _Planner:
 
     def layers(self, image: Pinned) -> list[PlannedLayer]:
         """The layers of one image in their order; one that several images have is planned once."""
-        cuda = image.edition.variant.cuda
+        cuda, slim = image.edition.variant.cuda, image.edition.slim
         wanted: list[tuple[LayerKind, str, tuple[Material, ...]]] = [
             ("base", "base", image.base),
+            ("bytecode", "bytecode", image.base),
             ("wheels", "wheels", image.wheels),
         ]
         if cuda:
-            wanted.append(("cupy", cuda.cupy, image.cupy))
+            wanted.append(("cupy-slim", f"{cuda.cupy}-slim", image.cupy) if slim else ("cupy", cuda.cupy, image.cupy))
             wanted.append(("cuda", f"cuda-{cuda.version}", image.cuda))
             wanted.append(("blas", f"cublas-{cuda.version}", image.blas))
         wanted.append(("project", image.project.name, (image.project,)))
@@ -159,9 +162,12 @@ class _Planner:
 
     def _layer(self, image: Pinned, kind: LayerKind, name: str, materials: tuple[Material, ...]) -> PlannedLayer:
         edition = image.edition
-        label = f"{name}-{edition.variant.name}" if kind == "project" else name
-        label += "" if edition.platform == "amd64" else f"-{edition.platform}"
-        unpacked = self._add(Import(f"unpack-{label}", "packages" if kind == "base" else "wheels", materials))
+        suffix = f"-{edition.variant.name}" if kind == "project" else ""
+        suffix += "" if edition.platform == "amd64" else f"-{edition.platform}"
+        source = {"bytecode": "base", "cupy-slim": name.removesuffix("-slim")}.get(kind, name)
+        archives = "packages" if source == "base" else "wheels"
+        unpacked = self._add(Import(f"unpack-{source}{suffix}", archives, materials))
+        label = name + suffix
         nodes = {compression: self._pack(label, kind, unpacked, compression) for compression in self._compressions}
         return PlannedLayer(kind, name, materials, nodes)
 
@@ -179,13 +185,15 @@ class _Planner:
 
     def _spec(self, kind: LayerKind, compression: Compression) -> dict[str, object]:
         # NVIDIA's libraries are compressed inside: zstd 19 takes a hundred times as long as 9 there, for 0.3 %
-        base, project = kind == "base", kind == "project"
-        source = {"kind": "debian" if base else "site", "path": "/unpacked", "prefix": "" if base else _SITE}
+        base, bytecode, project = kind == "base", kind == "bytecode", kind == "project"
+        debian = base or bytecode
+        source = {"kind": "debian" if debian else "site", "path": "/unpacked", "prefix": "" if debian else _SITE}
         return {
             "sources": [source],
             "joined": _CERTIFICATES if base else {},
             "prune": [rule.as_dict() for rule in self._recipe.rules(kind)],
-            "compiled": ["usr/lib/python3.11" if base else _SITE],
+            "compiled": [] if base else ["usr/lib/python3.11" if bytecode else _SITE],
+            "compiled_alone": bytecode,
             "files": _FILES if base else {HEALTHCHECK: self._recipe.healthcheck} if project else {},
             "links": _LINKS if base else {},
             "folders": _FOLDERS if base else {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from millcert.hermetic.derivation import Import, Material
 from millcert.hermetic.revision import Revision
 from millcert.hermetic.toolchain import material_of_deb, material_of_wheel
 from millcert.image.edition import Edition, editions_of
-from millcert.image.layout import Layout, TaggedManifest, link_or_copy
+from millcert.image.layout import Layout, TaggedManifest, link_or_copy, replace_signed
 from millcert.image.manifest import CONFIG, LAYERS, MANIFEST, NAME, ImageFacts, image_config, image_manifest
 from millcert.image.plan import (
     HEALTHCHECK,
@@ -184,15 +184,19 @@ class ImageProject:
         layout = Layout(target / name)
         facts = self._facts(image, tag, revision)
         found = []
-        for compression, parts in layers.items():
+        for compression in get_args(Compression):
+            path = target / f"{name}{'' if compression == 'gzip' else f'.{compression}'}.manifest.json"
+            if compression not in layers:
+                replace_signed(path, None)
+                continue
+            parts = layers[compression]
             full = tag if compression == "gzip" else f"{tag}-{compression}"
             config = layout.add_bytes(image_config(facts, [(p.planned.name, p.diff_id) for p in parts]), CONFIG)
             blobs = [layout.add_file(part.blob, part.digest, LAYERS[compression]) for part in parts]
-            path = target / f"{name}{'' if compression == 'gzip' else f'.{compression}'}.manifest.json"
             data = image_manifest(config, blobs, {**facts.labels(), NAME: path.name})
             descriptor = layout.add_bytes(data, MANIFEST)
-            place(path, data)
-            packages = [package for part in parts for package in part.packages]
+            replace_signed(path, data)
+            packages = _merged([package for part in parts for package in part.packages])
             sbom = image_sbom(self.project.targets.project, full, descriptor.digest, revision.time, packages)
             place(path.with_name(f"{path.name}.cdx.json"), sbom)
             found.append(
@@ -241,15 +245,27 @@ def _layer(
     weights = {_bare(package["name"]): package for package in report["packages"]}
     packages = tuple(
         Packaged(
-            material, planned.name, weights.get(material.name, {}).get("files", 0),
-            weights.get(material.name, {}).get("bytes", 0), why.get(material.name, ""),
+            material, planned.name, weight.get("files", 0), weight.get("bytes", 0),
+            (weight.get("pruned_files", 0), weight.get("pruned_bytes", 0)), why.get(material.name, ""),
         )
         for material in planned.materials
+        for weight in [weights.get(material.name, {})]
     )  # fmt: skip
     return BuiltLayer(
         planned, entry.digest, entry.size, Digest(report["diff_id"]), report["unpacked"], packages,
         tuple(report["rules"]), tuple(report["paths"]), node, store.tree_file(node.tree, "layer"),
     )  # fmt: skip
+
+
+def _merged(packages: Iterable[Packaged]) -> list[Packaged]:
+    """Each package once, under its first layer: the base's have their compiled modules in the next one."""
+    found: dict[str, Packaged] = {}
+    for package in packages:
+        first = found.setdefault(package.material.uri, package)
+        if first is not package:
+            more = replace(first, files=first.files + package.files, size=first.size + package.size)
+            found[package.material.uri] = more
+    return list(found.values())
 
 
 def _bare(owner: str) -> str:

@@ -13,7 +13,8 @@ from millcert.errors import ConfigError
 __all__ = ["LayerKind", "PruneRule", "Recipe", "load_recipe"]
 
 # rarest change first, which is also the order in an image
-LayerKind = Literal["base", "wheels", "cupy", "cuda", "blas", "project"]
+LayerKind = Literal["base", "bytecode", "wheels", "cupy", "cupy-slim", "cuda", "blas", "project"]
+_PRUNED: tuple[LayerKind, ...] = tuple(kind for kind in get_args(LayerKind) if kind != "bytecode")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Recipe:
     prune: tuple[PruneRule, ...]
 
     def rules(self, kind: LayerKind) -> list[PruneRule]:
-        """The rules of one kind of layer, in the file's order."""
-        return [rule for rule in self.prune if kind in rule.layers]
+        """The rules of one kind of layer, in the file's order; of what the base lacks nothing is compiled."""
+        return [rule for rule in self.prune if ("base" if kind == "bytecode" else kind) in rule.layers]
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -78,10 +79,10 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
 def _rule(entry: Any, where: str) -> PruneRule:
     fields = _only({"keep": [], **entry}, {"layers", "paths", "keep", "why"}, where)
     layers = _texts(fields["layers"], f"{where}.layers")
-    if odd := [layer for layer in layers if layer not in get_args(LayerKind)]:
-        raise ValueError(f"{where}.layers: {odd[0]!r} is none of {', '.join(get_args(LayerKind))}")
+    if odd := [layer for layer in layers if layer not in _PRUNED]:
+        raise ValueError(f"{where}.layers: {odd[0]!r} is none of {', '.join(_PRUNED)}")
     return PruneRule(
-        tuple(kind for kind in get_args(LayerKind) if kind in layers),
+        tuple(kind for kind in _PRUNED if kind in layers),
         _texts(fields["paths"], f"{where}.paths"),
         _texts(fields["keep"], f"{where}.keep", empty=True),
         _text(fields["why"], f"{where}.why"),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Component, ComponentType, Pedigree
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
@@ -22,12 +22,13 @@ __all__ = ["Packaged", "image_sbom"]
 
 @dataclass(frozen=True)
 class Packaged:
-    """A package in an image; ``size`` is the bytes of its files after pruning."""
+    """A package in an image; ``size`` is the bytes of its files, ``pruned`` says what was left out."""
 
     material: Material
     layer: str
     files: int
     size: int
+    pruned: tuple[int, int]  # files, bytes
     why: str
 
 
@@ -49,7 +50,15 @@ def image_sbom(name: str, tag: str, digest: Digest, created: int, packages: Sequ
 
 def _component(package: Packaged) -> Component:
     material = package.material
-    facts = {"layer": package.layer, "files": package.files, "bytes": package.size, "why": package.why}
+    facts: dict[str, object] = {
+        "layer": package.layer,
+        "files": package.files,
+        "bytes": package.size,
+        "why": package.why,
+    }
+    files, size = package.pruned
+    if files:
+        facts |= {"pruned_files": files, "pruned_bytes": size}
     return Component(
         name=material.name,
         version=material.version,
@@ -57,5 +66,6 @@ def _component(package: Packaged) -> Component:
         bom_ref=material.uri,
         purl=PackageURL.from_string(material.uri),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=material.digest)],
+        pedigree=Pedigree(notes=f"{files} files ({size} bytes) of it are left out, none is changed") if files else None,
         properties=[Property(name=f"millcert:{key}", value=str(value)) for key, value in facts.items()],
     )
