@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.repro.conftest import REUSE, Built
-from tests.support.hermetic import Lab, run_millcert, sample_project
+from tests.repro.conftest import LENT, REUSE, Built
+from tests.support.hermetic import Lab, run_millcert, run_python, sample_project
 
 from millcert.model import digest_of_file
 from millcert.rebuild.comparison import compare, explain, first_cause
-from millcert.rebuild.outside import VARIATIONS, alone, pairwise
+from millcert.rebuild.outside import VARIATIONS, alone, import_path, installed_pythons, is_other_python, pairwise
+from millcert.store import Store
 
 CPU = ("cpu", "--arch", "x86_64")
+COMMAND = "import sys; from millcert.cli import main; main(sys.argv[1:])"
 
 
 def test_two_rebuilds_under_every_variation_give_the_same_bytes(built: Built) -> None:
@@ -66,13 +72,14 @@ def test_diffoscope_is_asked_and_its_report_cut(tmp_path: Path) -> None:
 
 
 def test_each_variation_has_a_build_of_its_own_or_a_reason() -> None:
-    (_, first, settings), (_, second, other) = pairwise()
+    pythons = installed_pythons()
+    (_, first, settings), (_, second, other) = pairwise(pythons)
     assert [varied.name for varied in settings] == [varied.name for varied in other]
     for varied, before in zip(other, settings, strict=True):
         assert varied.setting
         assert varied.skipped or varied.setting != before.setting
     assert first != second
-    for name, outside, _ in alone()[1:]:
+    for name, outside, _ in alone(pythons)[1:]:
         assert outside != first, name
 
 
@@ -114,3 +121,47 @@ def test_a_file_that_one_build_lacks_is_not_identical() -> None:
     assert first.identical
     assert not second.identical
     assert second.odd == "second"
+
+
+def test_an_interrupted_run_goes_on_where_it_was(built: Built, warm_store: Store) -> None:
+    words = ["repro", *CPU, *REUSE, "--project", str(built.project)]
+    before = set((warm_store.root / "tmp").glob("rebuilds-*.json"))
+    with run_python(COMMAND, *words) as first:
+        assert first.stderr is not None
+        while not (said := first.stderr.readline()).startswith(("first: ", "second: ")):
+            assert said, "it ended before a step was done"
+        first.send_signal(signal.SIGINT)
+        rest = first.stderr.read()
+    assert first.returncode == 130, rest
+    assert "what was finished is kept" in rest
+    (note,) = set((warm_store.root / "tmp").glob("rebuilds-*.json")) - before
+    folders = [Path(path) for path, *_ in json.loads(note.read_bytes()).values()]
+    done = [record for folder in folders for record in folder.rglob("store/records/*.json")]
+    assert len(done) > len(folders) * len(LENT), "more than what was lent: the steps that were done"
+    with run_python(COMMAND, *words) as second:
+        assert second.stderr is not None
+        while not (said := second.stderr.readline()).startswith("2 rebuilds of "):
+            assert said, "it ended before it began"
+        assert [Path(path) for path, *_ in json.loads(note.read_bytes()).values()] == folders
+        answer, rest = second.communicate()
+    assert second.returncode == 0, rest
+    assert "3 of 3 files identical in 2 rebuilds" in answer
+    assert not any(path.exists() for path in [note, *folders])
+
+
+def test_another_version_of_python_builds_the_same_bytes(built: Built, tmp_path: Path) -> None:
+    other = next(filter(is_other_python, installed_pythons()), "")
+    if not other:
+        pytest.skip("no other version of Python is at hand")
+    build = ["-m", "millcert", "build", *CPU, "--project", str(built.project), "--dist", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    done = subprocess.run([other, *build], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    ours = {path.name: digest_of_file(path) for path in built.wheel.parent.iterdir()}
+    assert {path.name: digest_of_file(path) for path in tmp_path.iterdir()} == ours
+
+
+def test_a_python_of_the_same_version_is_refused_as_another(built: Built) -> None:
+    done = run_millcert("repro", *CPU, "--python", sys.executable, "--project", str(built.project))
+    assert done.returncode == 2
+    assert sys.executable in done.stderr

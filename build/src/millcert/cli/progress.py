@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +14,7 @@ from rich.progress import TransferSpeedColumn as Speed
 from millcert.cli.console import messages
 from millcert.hermetic.build import Built
 
-__all__ = ["BuildProgress", "FetchProgress"]
+__all__ = ["BuildProgress", "FetchProgress", "RebuildProgress"]
 
 
 class FetchProgress:
@@ -98,3 +100,40 @@ class BuildProgress:
     def _show(self) -> None:
         assert self._task is not None
         self._live.update(self._task, description=", ".join(self._running[-2:]) or "build")
+
+
+class RebuildProgress:
+    """Steps of several rebuilds at once, counted from the lines that each says; a tenth at a time off a terminal."""
+
+    _STEP = re.compile(r"\S+: [0-9.]+ s")
+
+    def __init__(self, names: Sequence[str], steps: int) -> None:
+        self._lock = threading.Lock()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._live = Progress(*columns, console=messages(), transient=True)
+        self._steps = steps
+        self._done = dict.fromkeys(names, 0)
+        self._tasks = {name: self._live.add_task(name, total=steps) for name in names}
+
+    def __enter__(self) -> Self:
+        if messages().is_terminal:
+            self._live.start()
+        else:
+            messages().print(f"{len(self._done)} rebuilds of {self._steps} steps each", markup=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def heard(self, name: str, line: str) -> None:
+        """A rebuild said a line."""
+        if not self._STEP.fullmatch(line):
+            return
+        with self._lock:
+            self._done[name] += 1
+            done = self._done[name]
+            self._live.update(self._tasks[name], completed=done)
+            if not messages().is_terminal and done * 10 // self._steps > (done - 1) * 10 // self._steps:
+                messages().print(f"{name}: {done} of {self._steps} steps", markup=False)

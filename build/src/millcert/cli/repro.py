@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,9 @@ from millcert.errors import NotReproducibleError, UsageError
 
 if TYPE_CHECKING:
     from millcert.rebuild.comparison import Comparison
-    from millcert.rebuild.outside import Varied
+    from millcert.rebuild.outside import Outside, Varied
     from millcert.rebuild.run import Request, Run
+    from millcert.store import Store
     from millcert.wheel.project import Project
 
 __all__ = ["commands"]
@@ -39,62 +40,95 @@ __all__ = ["commands"]
     "--scratch", type=click.Path(path_type=Path, file_okay=False, exists=True), default=None,
     help="Where rebuilds work (default: the system's temporary folder).",
 )  # fmt: skip
+@click.option(
+    "--python",
+    default="",
+    metavar="PATH",
+    help="Another Python to rebuild under (default: another version found here).",
+)
 @project_option
 @store_option
 @json_option
 def repro_command(
     variants: tuple[str, ...], architectures: tuple[str, ...], everything: bool, reused: tuple[str, ...],
-    scratch: Path | None, root: Path, store_root: Path | None, as_json: bool,
+    scratch: Path | None, python: str, root: Path, store_root: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Build VARIANTS (default: all) of the committed sources again, from nothing, under other surroundings.
 
     Directory, user, umask, locale, time zone, clock, host name, hash seed, file order, processors, host Python and
     order change from one rebuild to the next. Nothing but pinned inputs is shared. Exit code 12 on any difference.
+
+    Two rebuilds run at once. After an interruption the same command goes on: what was finished is kept.
     """
     from millcert.rebuild.comparison import compare
-    from millcert.rebuild.outside import alone, pairwise
-    from millcert.rebuild.run import build_again, scratch_folder
+    from millcert.rebuild.outside import alone, installed_pythons, is_other_python, pairwise
+    from millcert.rebuild.scratch import Scratch
     from millcert.wheel.project import Project
 
+    if python and not is_other_python(python):
+        raise UsageError(
+            "not another Python to rebuild under", found=python,
+            expected=f"another version than {platform.python_version()} that can run millcert",
+        )  # fmt: skip
     project = Project(root.resolve())
-    request = _request(project, variants, architectures, reused, store_root)
-    plans = alone() if everything else pairwise()
-    default = scratch or Path(tempfile.gettempdir())
-    with contextlib.ExitStack() as stack:
-        runs: list[Run] = []
-        for number, (name, outside, _) in enumerate(plans, 1):
-            messages().print(f"rebuild {number} of {len(plans)}: {name}", markup=False)
-            folder = stack.enter_context(scratch_folder(outside, default))
-            runs.append(build_again(name, request, outside, folder))
+    store = _store(store_root)
+    request = _request(project, variants, architectures, reused, store)
+    plans = (alone if everything else pairwise)((python,) if python else installed_pythons())
+    settings = {name: varied for name, _, varied in plans}
+    folders = Scratch(store, request, scratch or Path(tempfile.gettempdir()))
+    try:
+        runs = _build(project, request, [(name, outside, folders.folder(name, outside)) for name, outside, _ in plans])
+    except BaseException:
+        messages().print("what was finished is kept: the same command goes on from there", markup=False)
+        raise
+    try:
         found = compare({run.name: run.files for run in runs})
-        settings = {name: varied for name, _, varied in plans}
         if as_json:
             emit_json(_document(found, runs, settings, reused))
         else:
             _print(found, runs, settings, reused)
         _judge(found, {run.name: run.dist for run in runs}, project.dist)
+    finally:
+        folders.remove()
+
+
+def _store(root: Path | None) -> Store:
+    from millcert.store import Store, default_root
+
+    return Store(root or default_root(os.environ))
+
+
+def _build(project: Project, request: Request, plans: Sequence[tuple[str, Outside, Path]]) -> list[Run]:
+    from millcert.cli.progress import RebuildProgress
+    from millcert.hermetic.toolchain import toolchain_of
+    from millcert.rebuild.run import Builds
+
+    chosen = project.variants(request.variants)
+    architectures = request.architectures or list(project.targets.architectures)
+    plan, _ = project.plan(request.store, toolchain_of(*project.locks(chosen), chosen), chosen, architectures)
+    names = [name for name, _, _ in plans]
+    with RebuildProgress(names, len(plan.nodes.keys() - set(request.reused))) as progress:
+        return Builds(request, progress.heard).run(plans)
 
 
 def _request(
-    project: Project, variants: Sequence[str], architectures: Sequence[str], reused: Sequence[str], store: Path | None
+    project: Project, variants: Sequence[str], architectures: Sequence[str], reused: Sequence[str], store: Store
 ) -> Request:
     from millcert.cli.progress import FetchProgress
     from millcert.hermetic.revision import read_revision
     from millcert.rebuild.run import Request
-    from millcert.store import Store, default_root
 
     if unknown := [name for name in architectures if name not in project.targets.architectures]:
         raise UsageError(f"there is no architecture {unknown[0]!r}", expected=", ".join(project.targets.architectures))
     chosen = project.variants(variants)
-    opened = Store(store or default_root(os.environ))
     with FetchProgress() as fetching:
-        pinned = project.fetch(opened, chosen, fetching).digests()
+        pinned = project.fetch(store, chosen, fetching).digests()
     revision = read_revision(project.root)
     if revision.dirty:
         messages().print("[yellow]uncommitted files[/] are not part of this: the commit is what is rebuilt")
     names = [variant.name for variant in chosen]
     return Request(
-        project.root, revision.commit, names, list(architectures), opened, pinned, list(reused), revision.remote
+        project.root, revision.commit, names, list(architectures), store, pinned, list(reused), revision.remote
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-__all__ = ["OTHER_USER", "VARIATIONS", "Outside", "Variation", "Varied", "alone", "import_path", "pairwise"]
+__all__ = [
+    "OTHER_USER", "VARIATIONS", "Outside", "Variation", "Varied", "alone", "import_path", "installed_pythons",
+    "is_other_python", "pairwise",
+]  # fmt: skip
 
 OTHER_USER = 12345
 _ROOM = 6 << 30  # bytes that a rebuild's store and sources may need on the memory file system
@@ -20,7 +22,10 @@ _ROOM = 6 << 30  # bytes that a rebuild's store and sources may need on the memo
 
 @dataclass(frozen=True)
 class Outside:
-    """The surroundings of one build; ``wrapper`` is put before the command, ``parent`` says on which disk it works."""
+    """The surroundings of one build; ``wrapper`` is put before the command, ``parent`` says on which disk it works.
+
+    ``pythons`` are those among which another one is looked for.
+    """
 
     folder: str = "a"
     parent: Path | None = None
@@ -30,8 +35,9 @@ class Outside:
     umask: int = 0o022
     user: tuple[str, ...] = ()
     processors: int | None = None
-    jobs: int = 2
+    jobs: int = os.cpu_count() or 1
     reversed: bool = False
+    pythons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Variation:
     first: str
     second: str
     apply: Callable[[Outside], Outside]
-    obstacle: Callable[[], str] = lambda: ""
+    obstacle: Callable[[Outside], str] = lambda outside: ""
 
 
 def _environment(**values: str) -> Callable[[Outside], Outside]:
@@ -69,7 +75,7 @@ def _faketime() -> str:
     return str(found[0]) if found else ""
 
 
-def _no_faketime() -> str:
+def _no_faketime(outside: Outside) -> str:
     return "" if _faketime() else "libfaketime is not installed (apt-get install libfaketime)"
 
 
@@ -83,7 +89,7 @@ def _fake_clock(outside: Outside) -> Outside:
     return replace(outside, environment={**outside.environment, **values})
 
 
-def _not_root() -> str:
+def _not_root(outside: Outside) -> str:
     return "" if os.geteuid() == 0 else "only root may"
 
 
@@ -94,8 +100,8 @@ def _other_users_python() -> str:
     return next((found for found in candidates if _works([*_AS_OTHER, "env", found, "-c", _IMPORTS])), "")
 
 
-def _no_other_user() -> str:
-    if reason := _not_root():
+def _no_other_user(outside: Outside) -> str:
+    if reason := _not_root(outside):
         return reason
     return "" if _other_users_python() else "Python or millcert lies where another user may not read"
 
@@ -105,7 +111,7 @@ def _other_user(outside: Outside) -> Outside:
 
 
 _AS_OTHER = ("setpriv", "--reuid", str(OTHER_USER), "--regid", str(OTHER_USER), "--clear-groups")
-_IMPORTS = "import millcert.cli.build, millcert.attest.wheel, millcert.wheel.project, rpds"
+_IMPORTS = "import millcert.cli.build, millcert.attest.wheel, millcert.wheel.project"
 _OTHER_HOST = ("unshare", "--uts", "--", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
 
 
@@ -124,21 +130,42 @@ def _works(command: Sequence[str]) -> bool:
         return False
 
 
+def installed_pythons() -> tuple[str, ...]:
+    """Every Python 3.11 or newer that is on PATH, or where pyenv and uv put theirs."""
+    home = Path.home()
+    places = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    for versions in (home / ".pyenv" / "versions", home / ".local" / "share" / "uv" / "python"):
+        places += sorted(versions.glob("*/bin"), reverse=True)
+    names = [f"python3.{minor}" for minor in range(19, 10, -1)]
+    return tuple(str(place / name) for name in names for place in places if (place / name).is_file())
+
+
 @cache
-def _other_python() -> str:
-    for minor in (14, 13, 12, 11):
-        found = shutil.which(f"python3.{minor}")
-        other = minor != sys.version_info.minor
-        if found and other and _works([found, "-c", _IMPORTS]):
-            return found
-    return ""
+def _other_python(pythons: tuple[str, ...], user: tuple[str, ...]) -> str:
+    other = f"import sys; sys.exit(sys.version_info[:2] == {sys.version_info[:2]})"
+    works = (
+        python for python in pythons if all(_works([*user, "env", python, "-c", code]) for code in (other, _IMPORTS))
+    )
+    return next(works, "")
 
 
-def _no_other_python() -> str:
-    return "" if _other_python() else "no second Python that can run millcert is at hand"
+def _another_python(outside: Outside) -> Outside:
+    return replace(outside, python=_other_python(outside.pythons, outside.user))
 
 
-def _no_memory_disk() -> str:
+def is_other_python(python: str) -> bool:
+    """Whether a Python is of another version than this one and can run millcert with this one's packages."""
+    return bool(_other_python((python,), ()))
+
+
+def _no_other_python(outside: Outside) -> str:
+    if _other_python(outside.pythons, outside.user):
+        return ""
+    reader = f" for uid {OTHER_USER}" if outside.user else ""
+    return f"no other version of Python that can run millcert is at hand{reader} (--python names one)"
+
+
+def _no_memory_disk(outside: Outside) -> str:
     shared = Path("/dev/shm")
     try:
         room = os.statvfs(shared)
@@ -162,7 +189,7 @@ VARIATIONS: tuple[Variation, ...] = (
     Variation("host name", "this one", "elsewhere", _wrapped(*_OTHER_HOST), _not_root),
     Variation("hash seed", "0", "4242", _environment(PYTHONHASHSEED="4242")),
     Variation("processors", "all", "one", lambda o: replace(o, processors=1, jobs=1)),
-    Variation("host Python", "this one", "another", lambda o: replace(o, python=_other_python()), _no_other_python),
+    Variation("host Python", "this one", "another", _another_python, _no_other_python),
     Variation("order of variants", "as listed", "reversed", lambda o: replace(o, reversed=True)),
     Variation(
         "environment", "clean", "with compiler flags", _environment(CFLAGS="-O0", CXX="false", SOURCE_DATE_EPOCH="1")
@@ -171,21 +198,23 @@ VARIATIONS: tuple[Variation, ...] = (
 _FIRST = Outside(environment={"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"})
 
 
-def pairwise() -> list[tuple[str, Outside, list[Varied]]]:
+def pairwise(pythons: tuple[str, ...]) -> list[tuple[str, Outside, list[Varied]]]:
     """Two builds: the first has every first setting, the second every second one that can be had."""
-    return [("first", _FIRST, _settings(())), ("second", *_changed(VARIATIONS))]
+    first = replace(_FIRST, pythons=pythons)
+    return [("first", first, _settings(())), ("second", *_changed(first, VARIATIONS))]
 
 
-def alone() -> list[tuple[str, Outside, list[Varied]]]:
+def alone(pythons: tuple[str, ...]) -> list[tuple[str, Outside, list[Varied]]]:
     """A build with every first setting, and one for each variation that can be had, with only that one changed."""
-    changed = [(variation.name, *_changed((variation,))) for variation in VARIATIONS]
-    return [("first", _FIRST, _settings(())), *(run for run in changed if not any(varied.skipped for varied in run[2]))]
+    first = replace(_FIRST, pythons=pythons)
+    changed = [(variation.name, *_changed(first, (variation,))) for variation in VARIATIONS]
+    return [("first", first, _settings(())), *(run for run in changed if not any(varied.skipped for varied in run[2]))]
 
 
-def _changed(chosen: Iterable[Variation]) -> tuple[Outside, list[Varied]]:
-    outside, obstacles = _FIRST, {}
+def _changed(outside: Outside, chosen: Iterable[Variation]) -> tuple[Outside, list[Varied]]:
+    obstacles = {}
     for variation in chosen:
-        if reason := variation.obstacle():
+        if reason := variation.obstacle(outside):
             obstacles[variation.name] = reason
         else:
             outside = variation.apply(outside)

@@ -6,10 +6,13 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import subprocess
-import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +22,9 @@ from millcert.rebuild.outside import OTHER_USER, Outside, import_path
 from millcert.store import Store
 from millcert.store.references import records, tree_or_none
 
-__all__ = ["Request", "Run", "build_again", "scratch_folder"]
+__all__ = ["Builds", "Heard", "Request", "Run"]
 
+_AT_ONCE = 2
 _PASSED = ("PATH", "HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -53,40 +57,88 @@ class Run:
     seconds: float
 
 
-def build_again(name: str, request: Request, outside: Outside, scratch: Path) -> Run:
-    """Build in ``scratch``; BuildError with the end of its output where that fails."""
-    base = scratch / outside.folder
-    base.mkdir(parents=True, exist_ok=True)
-    source, lent, store, dist = (base / part for part in ("source", "inputs", "store", "dist"))
-    _clone(request, source)
-    _lend(request, lent, store)
-    variants = list(reversed(request.variants)) if outside.reversed else list(request.variants)
-    command = [
-        # the variation's own variables come last: the programs before may run as another user, and by the true clock
-        *outside.wrapper, *_as_user(outside, scratch), "env", *(f"{k}={v}" for k, v in outside.environment.items()),
-        outside.python, "-m", "millcert", "build", *variants,
-        *(word for name in request.architectures for word in ("--arch", name)), "--project", str(source),
-        "--store", str(store), "--store-from", str(lent), "--dist", str(dist), "--jobs", str(outside.jobs),
-        *(["--builder-id", request.builder] if request.builder else []),
-    ]  # fmt: skip
-    environment = {key: os.environ[key] for key in _PASSED if key in os.environ}
-    environment |= {"PYTHONPATH": import_path(), "PYTHONDONTWRITEBYTECODE": "1"}
-    if outside.user:
-        environment["HOME"] = str(scratch)
-    begun = time.monotonic()
-    result = subprocess.run(
-        command, cwd=base, env=environment, capture_output=True, text=True, check=False, umask=outside.umask,
-        preexec_fn=(lambda: _pin(outside.processors)) if outside.processors else None, errors="replace",
-    )  # fmt: skip
-    if result.returncode:
-        log = "\n    ".join(["", *result.stderr.splitlines()[-30:]])
-        raise BuildError(f"the rebuild {name!r} failed", status=result.returncode, log=log)
-    files = {path.name: digest_of_file(path) for path in sorted(dist.iterdir())}
-    return Run(name, dist, files, time.monotonic() - begun)
+Heard = Callable[[str, str], None]  # a build's name, and a line that it said
 
 
-def _pin(count: int | None) -> None:
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:count]))
+class Builds:
+    """Builds of one request under several surroundings, two at once: a long single step leaves no processor idle."""
+
+    def __init__(self, request: Request, heard: Heard = lambda name, line: None) -> None:
+        self._request, self._heard = request, heard
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock, self._stopped = threading.Lock(), False
+
+    def run(self, plans: Iterable[tuple[str, Outside, Path]]) -> list[Run]:
+        """Build each in its folder, in which an interrupted build goes on; the first failure stops the rest."""
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rebuild") as pool:
+            futures = [pool.submit(self.build, *plan) for plan in plans]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    if future.done():
+                        future.result()
+                return [future.result() for future in futures]
+            except BaseException:
+                self._interrupt()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.send_signal(signal.SIGINT)
+
+    def build(self, name: str, outside: Outside, scratch: Path) -> Run:
+        """Build once in ``scratch``; BuildError with the end of its output where that fails."""
+        request = self._request
+        base = scratch / outside.folder
+        base.mkdir(parents=True, exist_ok=True)
+        source, lent, store, dist = (base / part for part in ("source", "inputs", "store", "dist"))
+        for left in (source, dist):
+            shutil.rmtree(left, ignore_errors=True)
+        _clone(request, source)
+        _lend(request, lent, store)
+        variants = list(reversed(request.variants)) if outside.reversed else list(request.variants)
+        command = [
+            # the variation's own variables come last: the programs before may run as another user and by the true clock
+            *outside.wrapper, *_as_user(outside, scratch), "env", *(f"{k}={v}" for k, v in outside.environment.items()),
+            outside.python, "-m", "millcert", "build", *variants,
+            *(word for name in request.architectures for word in ("--arch", name)), "--project", str(source),
+            "--store", str(store), "--store-from", str(lent), "--dist", str(dist), "--jobs", str(outside.jobs),
+            *(["--builder-id", request.builder] if request.builder else []),
+        ]  # fmt: skip
+        environment = {key: os.environ[key] for key in _PASSED if key in os.environ}
+        environment |= {"PYTHONPATH": import_path(), "PYTHONDONTWRITEBYTECODE": "1"}
+        if outside.user:
+            environment["HOME"] = str(scratch)
+        begun = time.monotonic()
+        self._execute(name, command, outside, base, environment)
+        files = {path.name: digest_of_file(path) for path in sorted(dist.iterdir())}
+        return Run(name, dist, files, time.monotonic() - begun)
+
+    def _execute(
+        self, name: str, command: Sequence[str], outside: Outside, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        last: deque[str] = deque(maxlen=30)
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            umask=outside.umask, errors="replace",
+        ) as process:  # fmt: skip
+            with self._lock:
+                self._running.add(process)
+                if self._stopped:
+                    process.send_signal(signal.SIGINT)
+            if outside.processors:
+                os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[: outside.processors])
+            assert process.stderr is not None
+            for line in process.stderr:
+                last.append(line.rstrip())
+                self._heard(name, last[-1])
+        with self._lock:
+            self._running.discard(process)
+        if process.returncode:
+            raise BuildError(f"the rebuild {name!r} failed", status=process.returncode, log="\n    ".join(["", *last]))
 
 
 def _as_user(outside: Outside, scratch: Path) -> Sequence[str]:
@@ -95,7 +147,7 @@ def _as_user(outside: Outside, scratch: Path) -> Sequence[str]:
     scratch.chmod(0o755)
     for base, _, files in os.walk(scratch):
         # a blob may be a hard link to the lending store's own, whose owner must stay
-        kept = "blobs" in Path(base).parts
+        kept = {"blobs", "trees"} & set(Path(base).parts)
         for name in [".", *([] if kept else files)]:
             os.chown(os.path.join(base, name), OTHER_USER, OTHER_USER, follow_symlinks=False)  # noqa: PTH118
     return outside.user
@@ -115,8 +167,8 @@ def _git(*words: str) -> None:
 
 
 def _lend(request: Request, lent: Path, store: Path) -> None:
-    (lent / "blobs").mkdir(parents=True)
-    (store / "records").mkdir(parents=True)
+    (lent / "blobs").mkdir(parents=True, exist_ok=True)
+    (store / "records").mkdir(parents=True, exist_ok=True)
     for digest in dict.fromkeys(request.pinned):
         _link(request.store.path(digest), lent / "blobs" / digest[:2] / digest)
     for record in records(request.store) if request.reused else ():
@@ -139,10 +191,3 @@ def _link(source: Path, target: Path) -> None:
             if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
                 raise
             shutil.copy2(source, target)
-
-
-@contextlib.contextmanager
-def scratch_folder(outside: Outside, default: Path) -> Iterator[Path]:
-    """A folder for one build, on the file system that the surroundings ask for; removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="millcert-repro-", dir=outside.parent or default) as folder:
-        yield Path(folder)

@@ -19,7 +19,7 @@ from millcert.errors import ConfigError, NotReproducibleError, VerificationError
 from millcert.model import Digest, digest_of_file
 from millcert.rebuild.comparison import first_cause
 from millcert.rebuild.outside import Outside
-from millcert.rebuild.run import Request, Run, build_again
+from millcert.rebuild.run import Builds, Request, Run
 from millcert.store import Store
 from millcert.wheel.project import Project
 
@@ -119,7 +119,7 @@ def testify(
     request = Request(
         clone, claim.commit, [claim.variant], [claim.architecture], store, pinned, reused, claim.repository, builder
     )
-    run = build_again("rebuild", request, Outside(), scratch)
+    run = Builds(request).build("rebuild", Outside(), scratch)
     digest = run.files.get(claim.wheel.name)
     if digest is None:
         raise NotReproducibleError(
