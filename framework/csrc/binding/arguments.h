@@ -1,9 +1,9 @@
 #pragma once
 // Reading Python arguments: binding them to a signature, then converting each, with errors that name both.
+#include "binding/python.h"
+
 #include <optional>
 #include <string>
-
-#include "binding/python.h"
 
 namespace wootz::binding {
 

@@ -1,7 +1,8 @@
 // Module functions of the tape: backward, grad, hooks, and nodes whose derivative is a Python function.
+#include "binding/arguments.h"
+
 #include <unordered_set>
 
-#include "binding/arguments.h"
 #include "core/engine.h"
 
 namespace wootz::binding {

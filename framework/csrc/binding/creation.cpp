@@ -1,8 +1,9 @@
 // Module functions that make tensors: empty, full, ranges, random numbers, and memory that Python objects lend.
+#include "binding/arguments.h"
+
 #include <cmath>
 #include <cstring>
 
-#include "binding/arguments.h"
 #include "core/backend.h"
 #include "core/batch.h"
 #include "forward.h"

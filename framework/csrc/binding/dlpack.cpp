@@ -1,8 +1,8 @@
 // DLPack: tensors as capsules that other libraries take over without copying, and theirs as tensors.
 // Structures of version 1.1: https://dmlc.github.io/dlpack/latest/c_api.html
-#include <cstring>
-
 #include "binding/arguments.h"
+
+#include <cstring>
 
 namespace wootz::binding {
 namespace {

@@ -1,6 +1,6 @@
-#include <new>
-
 #include "binding/python.h"
+
+#include <new>
 
 namespace wootz::binding {
 namespace {

@@ -1,5 +1,6 @@
 #pragma once
-// The Python C API, held to the stable ABI of CPython 3.11, and what the binding files share.
+// The Python C API, held to the stable ABI of CPython 3.11, and what the binding files share. It comes before any header of
+// the C or C++ library, whose feature macros it sets.
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -1,7 +1,8 @@
 // Module functions around the tensors: threads, memory, instruction set, backends, optimiser steps.
+#include "binding/arguments.h"
+
 #include <cmath>
 
-#include "binding/arguments.h"
 #include "core/backend.h"
 #include "core/parallel.h"
 #include "core/pool.h"
@@ -97,9 +98,9 @@ TensorList call_batching(DeviceType, const char* op, const BoxedList& arguments)
   for (const Boxed& b : arguments) {
     auto* t = std::get_if<Tensor>(&b.value);
     if (!t || !t->defined() || !(*t)->wrapped || is_complex(t->dtype())) plain.push_back(b);
-    else if (is_float((*t).dtype())) plain.push_back(item(*t));
-    else if (t->dtype() == DType::Bool) plain.push_back(item_int(*t) != 0);
-    else plain.push_back(item_int(*t));
+    else if (is_float((*t).dtype())) plain.emplace_back(item(*t));
+    else if (t->dtype() == DType::Bool) plain.emplace_back(item_int(*t) != 0);
+    else plain.emplace_back(item_int(*t));
   }
   return call_function(batching, op, plain);
 }
