@@ -26,6 +26,9 @@ __device__ __forceinline__ Words philox(u64 seed, u64 counter_high, u64 counter_
   return {{c0, c1, c2, c3}};
 }
 
+// A graph draws other numbers each time it is replayed: what that adds to the draw is in device memory.
+__device__ __forceinline__ u64 draw_of(u64 draw, const u64* shift) { return shift == nullptr ? draw : draw + *shift; }
+
 // Element i of draw `draw` is decided by 53 bits: half i % 2 of block i / 2, of which the lower 11 bits are dropped.
 // Neither the launch shape nor the number of threads matters, and csrc/ops/random.cpp decides the same.
 template <class Each>

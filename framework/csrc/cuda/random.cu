@@ -95,17 +95,19 @@ __device__ __forceinline__ void random_mask(boolean* out, i64 count, f64 p, u64 
   each_draw(count, seed, draw, [=](i64 i, u64 bits) { out[i] = {static_cast<u8>(unit(bits) < p)}; });
 }
 
-#define WOOTZ_random(name, in, out)                                                                        \
-  WOOTZ_KERNEL(random, name, in, out, 256, out* y, i64 count, f64 first, f64 second, u64 seed, u64 draw) { \
-    name(y, count, first, second, seed, draw);                                                             \
+#define WOOTZ_random(name, in, out)                                                                      \
+  WOOTZ_KERNEL(random, name, in, out, 256, out* y, i64 count, f64 first, f64 second, u64 seed, u64 draw, \
+               const u64* shift) {                                                                       \
+    name(y, count, first, second, seed, draw_of(draw, shift));                                           \
   }
-#define WOOTZ_randint(name, in, out)                                                                     \
-  WOOTZ_KERNEL(randint, name, in, out, 256, out* y, i64 count, i64 low, u64 range, u64 seed, u64 draw) { \
-    name(y, count, low, range, seed, draw);                                                              \
+#define WOOTZ_randint(name, in, out)                                                                   \
+  WOOTZ_KERNEL(randint, name, in, out, 256, out* y, i64 count, i64 low, u64 range, u64 seed, u64 draw, \
+               const u64* shift) {                                                                     \
+    name(y, count, low, range, seed, draw_of(draw, shift));                                            \
   }
-#define WOOTZ_random_mask(name, in, out)                                                        \
-  WOOTZ_KERNEL(random_mask, name, in, out, 256, out* y, i64 count, f64 p, u64 seed, u64 draw) { \
-    name(y, count, p, seed, draw);                                                              \
+#define WOOTZ_random_mask(name, in, out)                                                                          \
+  WOOTZ_KERNEL(random_mask, name, in, out, 256, out* y, i64 count, f64 p, u64 seed, u64 draw, const u64* shift) { \
+    name(y, count, p, seed, draw_of(draw, shift));                                                                \
   }
 
 WOOTZ_STRUCTURES()

@@ -361,6 +361,24 @@ def test_a_replayed_step_counts_and_takes_the_rate_of_now(maker, cupy):
     assert [state.get("step") for state in optimizer.state.values()] == steps
 
 
+def test_a_replay_draws_what_the_same_code_would(cupy):
+    def draw():
+        normal, whole = wootz.randn(5, device="cuda"), wootz.randint(0, 99, (4,), device="cuda")
+        return normal, whole, wootz.bernoulli(wootz.full((6,), 0.5, device="cuda"))
+
+    wootz.manual_seed(7)
+    expected = [[t.tolist() for t in draw()] for _ in range(4)]
+    wootz.manual_seed(7)
+    found, graph = [[t.tolist() for t in draw()]], cuda.CUDAGraph()
+    with cuda.graph(graph):
+        made = draw()
+    for _ in range(2):
+        graph.replay()
+        found.append([t.tolist() for t in made])
+    found.append([t.tolist() for t in draw()])
+    assert found == expected
+
+
 def test_graphs_refuse_what_they_cannot_hold(cupy):
     x, graph = wootz.ones(3, device="cuda"), cuda.CUDAGraph()
     with pytest.raises(DeviceError, match="has captured nothing"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -14,20 +14,20 @@ import numpy as np
 
 from wootz import _core
 from wootz._core import Tensor
+from wootz.backend.capture import Capture, Reader
 from wootz.backend.diagnosis import install_compiler
 from wootz.backend.geometry import Launch
 from wootz.backend.kernels import KERNELS, Kernels
 from wootz.dtypes import dtype, from_numpy_dtype
 from wootz.errors import BackendError, DeviceError, KernelError, OutOfMemoryError
 
-__all__ = ["KINDS", "Block", "Cuda", "Reader"]
+__all__ = ["KINDS", "Block", "Cuda"]
 
 # Element types as the kernels name them, and what NumPy and CuPy call their bytes.
 KINDS = {
     "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64", "int32": "i32",
     "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "boolean",
 }  # fmt: skip
-Reader = Callable[[], Sequence[float]]
 _BYTES = {"bfloat16": "uint16"}
 _TO_DEVICE, _TO_HOST, _BETWEEN = 1, 2, 3  # cudaMemcpyKind
 # cudaError_t after which the context is lost: bad and misaligned addresses, hardware faults, asserts, failed launches.
@@ -164,17 +164,23 @@ class Cuda:
 
     def keep(self, thing: Any) -> None:
         """What a graph that is being captured will use again must outlive it."""
-        if (kept := getattr(self._local, "kept", None)) is not None:
-            kept.append(thing)
+        if (capture := self._captured()) is not None:
+            capture.kept.append(thing)
+
+    def _captured(self) -> Capture | None:
+        found: Capture | None = getattr(self._local, "capture", None)
+        return found
 
     @contextmanager
-    def keeping(self, kept: list[Any], live: list[tuple[Tensor, Reader]]) -> Iterator[None]:
-        """While a graph is captured: what it uses, and the numbers of the host's that it reads anew."""
-        self._local.kept, self._local.live = kept, live
+    def keeping(self, capture: Capture) -> Iterator[None]:
+        """What is captured within a ``with`` block tells here what it will need again."""
+        self._local.capture = capture
+        capture.begin()
         try:
             yield
         finally:
-            self._local.kept = self._local.live = None
+            self._local.capture = None
+            capture.end()
 
     @contextmanager
     def reading(self, read: Reader) -> Iterator[None]:
@@ -187,17 +193,24 @@ class Cuda:
 
     def live(self, count: int) -> Tensor | None:
         """The op's numbers in float64 on the device, which a graph reads before each replay; None outside of one."""
-        read, live = getattr(self._local, "read", None), getattr(self._local, "live", None)
-        if read is None or live is None:
+        read, capture = getattr(self._local, "read", None), self._captured()
+        if read is None or capture is None:
             return None
         held = self.empty((count,), _core.float64)
-        self.keep(held)
-        live.append((held, read))
+        capture.live.append((held, read))
         return held
 
-    def write(self, held: Tensor, numbers: Sequence[float]) -> None:
+    def shift(self) -> Tensor | None:
+        """What each replay of the graph being captured adds to the number of a random draw; None outside of one."""
+        capture = self._captured()
+        if capture is None:
+            return None
+        if capture.shift is None:
+            capture.shift = self.empty((1,), _core.int64)
+        return capture.shift
+
+    def write(self, held: Tensor, values: np.ndarray[Any, Any]) -> None:
         """Puts numbers of the host's where a graph reads them."""
-        values = np.array(numbers, np.float64)
         self._copy(held.data_ptr(), values.ctypes.data, values.nbytes, _TO_DEVICE)
 
     def capturing(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
+from wootz.backend.capture import Capture, Reader
 from wootz.backend.current import active
 from wootz.device import Device
 from wootz.errors import DeviceError
@@ -109,16 +110,16 @@ class CUDAGraph:
     """Work that was captured once and is launched as a whole, without Python or launch latency.
 
     `replay` runs the same kernels on the same memory: copy new inputs into the tensors that the captured code read, and
-    read its results from the tensors that it made. The rates of SGD, Adam and AdamW and Adam's count of steps are
-    read anew and go on counting at each replay, so that schedulers work; other numbers of the host's are fixed at
-    capture, random seeds among them. Memory comes from a pool of the graph's own that lives as long as it.
+    read its results from the tensors that it made. The rates of SGD, Adam and AdamW and Adam's count of steps are read
+    anew and go on counting at each replay, so that schedulers work; random numbers are those that the same code would
+    draw now. Other numbers of the host's are fixed at capture. Memory comes from a pool of the graph's own that lives
+    as long as it.
     """
 
     def __init__(self) -> None:
         self._graph: Any = None
         self._pool: Any = None
-        self._kept: list[Any] = []
-        self._live: list[Any] = []
+        self._capture = Capture()
 
     @property
     def pool(self) -> Any:
@@ -130,14 +131,13 @@ class CUDAGraph:
         if self._graph is None:
             raise DeviceError("this graph has captured nothing: use `with wootz.cuda.graph(g): ...` first")
         backend = active()
-        for held, read in self._live:
-            backend.write(held, read())
+        self._capture.refresh(backend.write)
         self._graph.launch(stream=backend.cupy.cuda.get_current_stream())
 
     def reset(self) -> None:
         """Forgets what was captured and frees its memory."""
         self._graph = self._pool = None
-        self._kept, self._live = [], []
+        self._capture = Capture()
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def graph(cuda_graph: CUDAGraph, stream: Stream | None = None) -> Iterator[None]
         stack.enter_context(backend.on(chosen.device.index))
         backend.kernels.load()
         stack.enter_context(backend.cupy.cuda.using_allocator(cuda_graph._pool.malloc))
-        stack.enter_context(backend.keeping(cuda_graph._kept, cuda_graph._live))
+        stack.enter_context(backend.keeping(cuda_graph._capture))
         stack.enter_context(chosen.raw)
         chosen.raw.begin_capture()
         _local.capturing = True
@@ -185,6 +185,6 @@ def capturing() -> bool:
     return getattr(_local, "capturing", False)
 
 
-def reading(read: Callable[[], Sequence[float]]) -> AbstractContextManager[None]:
+def reading(read: Reader) -> AbstractContextManager[None]:
     """Says how the numbers of the op in a ``with`` block are read anew at each replay of the graph being captured."""
     return active().reading(read) if capturing() else nullcontext()

@@ -18,10 +18,11 @@ from wootz.errors import DTypeError
 __all__ = ["MAKERS"]
 
 
-def _state(given: Sequence[int]) -> tuple[np.uint64, np.uint64]:
-    """The generator's (seed, draw), or the next draw of the default generator, which the CPU's ops share."""
+def _state(cuda: Cuda, given: Sequence[int]) -> tuple[np.uint64, np.uint64, Tensor | None]:
+    """The generator's (seed, draw), or the next draw of the default generator, which the CPU's ops share; and what a
+    graph adds to it."""
     seed, draw = given or _core.next_random_state()
-    return np.uint64(seed), np.uint64(draw)
+    return np.uint64(seed), np.uint64(draw), cuda.shift()
 
 
 def _launch(cuda: Cuda, symbol: str, out: Tensor, *arguments: Any) -> Tensor:
@@ -40,7 +41,7 @@ def _real(op: str) -> Callable[..., Tensor]:
             raise ValueError("normal expects std >= 0.0")
         wide = kind if kind.name in ("float32", "float64") else _core.float32
         out = cuda.empty(size, wide)
-        _launch(cuda, f"{op}_f64_{KINDS[wide.name]}", out, np.float64(first), np.float64(second), *_state(state))
+        _launch(cuda, f"{op}_f64_{KINDS[wide.name]}", out, np.float64(first), np.float64(second), *_state(cuda, state))
         return out if wide == kind else cast(cuda, out, kind)
 
     return make
@@ -50,7 +51,7 @@ def _randint(cuda: Cuda, size: Sequence[int], kind: dtype, low: int, high: int, 
     if not low < high:
         raise ValueError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     out = cuda.empty(size, _core.int64)
-    _launch(cuda, "randint_i64_i64", out, np.int64(low), np.uint64(high - low), *_state(state))
+    _launch(cuda, "randint_i64_i64", out, np.int64(low), np.uint64(high - low), *_state(cuda, state))
     return out if kind == _core.int64 else cast(cuda, out, kind)
 
 
@@ -58,7 +59,7 @@ def _mask(cuda: Cuda, size: Sequence[int], p: float, *state: int) -> Tensor:
     if not 0 <= p <= 1:
         raise ValueError("probability has to be between 0 and 1")
     out = cuda.empty(size, _core.bool)
-    return _launch(cuda, "random_mask_f64_boolean", out, np.float64(p), *_state(state))
+    return _launch(cuda, "random_mask_f64_boolean", out, np.float64(p), *_state(cuda, state))
 
 
 def _empty(cuda: Cuda, size: Sequence[int], kind: dtype | None = None) -> Tensor:
