@@ -133,3 +133,22 @@ def test_softmax_over_channels():
 def test_bad_options_are_refused(make):
     with pytest.raises(ValueError):
         make(wootz.ones(3, 4))
+
+
+@pytest.mark.parametrize("name", [*IN_PLACE, "relu", "leaky_relu", "elu", "silu"])
+def test_in_place_activations_have_the_derivative_of_the_others(name: str) -> None:
+    start, options = (
+        wootz.tensor([-2.0, -0.4, 0.3, 1.7, 5.0], dtype=wootz.float64),
+        CASES[name][0] if name in CASES else {},
+    )
+    found = []
+    for inplace in (False, True):
+        leaf = (start + 0).requires_grad_()
+        middle = leaf * 1.5
+        out = getattr(F, name)(middle, **options, inplace=inplace)
+        assert (out is middle) == inplace
+        out.square().sum().backward()
+        assert leaf.grad is not None
+        found.append((out.detach().numpy(), leaf.grad.numpy()))
+    for plain, there in zip(*found, strict=True):
+        np.testing.assert_allclose(there, plain, rtol=1e-12)

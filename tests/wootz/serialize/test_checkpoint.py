@@ -116,3 +116,17 @@ def test_a_shard_by_another_library(tmp_path):
     index = shards(tmp_path)
     safetensors.numpy.save_file({"c": np.arange(3.0)}, tmp_path / "model-00002-of-00002.safetensors")
     assert load_sharded(index)["c"].tolist() == [0, 1, 2]
+
+
+def test_dicts_of_states_are_saved_and_loaded_as_they_are(tmp_path):
+    path = tmp_path / "run.pt"
+    held = {"model": {"w": wootz.ones(2)}, "path": 3, "rate": [0.5, (1, None)], "steps": {0: wootz.zeros(1)}}
+    wootz.save(held, path)
+    found = wootz.load(path, map_location="cpu", weights_only=True)
+    assert found["model"]["w"].tolist() == [1, 1] and found["steps"][0].tolist() == [0]
+    assert (found["path"], found["rate"]) == (3, [0.5, (1, None)])
+    with pytest.raises(TypeError, match="map_location is a device"):
+        wootz.load(path, map_location=lambda storage, place: storage)
+    for wrong, message in (([wootz.ones(1)], "a dict is saved"), ({"m": object()}, "checkpoints hold"), ({1: {}}, "names are strings")):
+        with pytest.raises(CheckpointError, match=message):
+            wootz.save(wrong, path)

@@ -37,14 +37,15 @@ def backward(
 
 def grad(
     outputs: Tensors, inputs: Tensors, grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
-    retain_graph: bool | None = None, create_graph: bool = False, allow_unused: bool | None = None,
-    materialize_grads: bool = False, is_grads_batched: bool = False,
+    retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True,
+    allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:  # fmt: skip
     """The gradients of ``outputs`` with respect to ``inputs``, summed over outputs; nothing is accumulated.
 
     Raises `GradientError` for an input that the outputs do not depend on, unless ``allow_unused`` (None in its place)
     or ``materialize_grads`` (zeros). With ``is_grads_batched``, every gradient in ``grad_outputs`` has one more
-    dimension in front: one backward runs for all of them, and the results have it too.
+    dimension in front: one backward runs for all of them, and the results have it too. ``only_inputs`` exists for
+    PyTorch's sake.
     """
     retain = create_graph if retain_graph is None else retain_graph
     sources = _listed(inputs)

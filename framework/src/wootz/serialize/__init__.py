@@ -1,7 +1,7 @@
 """Saving and loading tensors, and everything that training goes on from. Nothing here runs code from a file."""
 
 from wootz.serialize.checkpoint import load_checkpoint, save_checkpoint
-from wootz.serialize.files import load, save
+from wootz.serialize.objects import load, save
 from wootz.serialize.pt import load_pt
 from wootz.serialize.sharded import load_sharded
 

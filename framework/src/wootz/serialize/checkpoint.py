@@ -33,6 +33,11 @@ def save_checkpoint(path: str | os.PathLike[str], *, rng: bool = True, **parts: 
     states = {name: part.state_dict() if hasattr(part, "state_dict") else part for name, part in parts.items()}
     if rng:
         states[_RNG] = list(_core.random_state())
+    write_states(path, states)
+
+
+def write_states(path: str | os.PathLike[str], states: Mapping[str, Any]) -> None:
+    """Writes values by name as a checkpoint."""
     tensors: dict[str, Tensor] = {}
     structure = {name: _outline(state, name, tensors) for name, state in states.items()}
     save(tensors, path, {_KEY: json.dumps({"version": _VERSION, "parts": structure})})
@@ -46,8 +51,35 @@ def load_checkpoint(path: str | os.PathLike[str], *, rng: bool = True, **parts: 
     state does not fit.
     """
     target = Path(path)
+    states = read_states(target, _metadata(target))
+    if missing := [name for name in parts if name not in states]:
+        raise CheckpointError(f"{target.name}: there is no part {missing[0]!r}; there are {', '.join(states)}")
+    saved = _random_state(states.pop(_RNG, None), target.name)
+    for name, part in parts.items():
+        part.load_state_dict(states[name])
+    if rng and saved is not None:
+        _core.set_random_state(*saved)
+    return states
+
+
+def read_any(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The states of a checkpoint, without the random generator's, or the tensors of any other safetensors file."""
+    target = Path(path)
+    metadata = _metadata(target)
+    if _KEY not in metadata:
+        return dict(load(target))
+    states = read_states(target, metadata)
+    states.pop(_RNG, None)
+    return states
+
+
+def _metadata(target: Path) -> Mapping[str, str]:
     with target.open("rb") as file:
-        metadata = read_metadata(file, os.fstat(file.fileno()).st_size, target.name)
+        return read_metadata(file, os.fstat(file.fileno()).st_size, target.name)
+
+
+def read_states(target: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """A checkpoint's states by name. Raises `CheckpointError` if the file is not exactly a checkpoint."""
     structure, tensors = _structure(metadata, target.name), load(target)
     used: set[str] = set()
     try:
@@ -56,13 +88,6 @@ def load_checkpoint(path: str | os.PathLike[str], *, rng: bool = True, **parts: 
         raise CheckpointError(f"{target.name}: the checkpoint's structure is nested without end") from error
     if extra := sorted(set(tensors) - used):
         raise CheckpointError(f"{target.name}: tensor {extra[0]!r} has no place in the checkpoint")
-    if missing := [name for name in parts if name not in states]:
-        raise CheckpointError(f"{target.name}: there is no part {missing[0]!r}; there are {', '.join(states)}")
-    saved = _random_state(states.pop(_RNG, None), target.name)
-    for name, part in parts.items():
-        part.load_state_dict(states[name])
-    if rng and saved is not None:
-        _core.set_random_state(*saved)
     return states
 
 

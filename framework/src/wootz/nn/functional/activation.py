@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import wootz
@@ -23,15 +24,15 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @op("N(2, 3)", "N(4), 0.2")
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, else ``negative_slope`` x."""
-    return wootz.leaky_relu(input, negative_slope)
+    return _put(lambda x: wootz.leaky_relu(x, negative_slope), input, inplace)
 
 
 @op("N(2, 3)", "N(4), 0.5")
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, else alpha (exp(x) - 1)."""
-    return wootz.elu(input, alpha)
+    return _put(lambda x: wootz.elu(x, alpha), input, inplace)
 
 
 @op("N(2, 3)", "N(4), approximate='tanh'")
@@ -41,9 +42,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 @op("N(2, 3)")
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x sigmoid(x)."""
-    return wootz.silu(input)
+    return input.silu_() if inplace else wootz.silu(input)
 
 
 @op("N(2, 3)")
@@ -87,29 +88,33 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x, cut off at ``min_val`` and ``max_val``."""
     if min_val > max_val:
         raise ValueError(f"min_val {min_val} is over max_val {max_val}")
-    return _put(input, input.clamp(min_val, max_val), inplace)
+    return _put(lambda x: x.clamp(min_val, max_val), input, inplace)
 
 
-def _put(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result
+def _put(function: Callable[[Tensor], Tensor], input: Tensor, inplace: bool) -> Tensor:
+    """The function of the input, or in its place; what the derivative needs of the input is then kept beside it."""
+    if not inplace:
+        return function(input)
+    recorded = input.requires_grad and wootz.is_grad_enabled()
+    return input.copy_(function(input.clone() if recorded else input))
 
 
 @op("N(2, 3), 0.1, 20.0")
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where over ``threshold``, else ``value``."""
-    return _put(input, wootz.where(input > threshold, input, value), inplace)
+    return _put(lambda x: wootz.where(x > threshold, x, value), input, inplace)
 
 
 @op("N(2, 3)")
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """x / 6 + 1/2, cut off at 0 and 1."""
-    return _put(input, (input + 3).clamp(0, 6) / 6, inplace)
+    return _put(lambda x: (x + 3).clamp(0, 6) / 6, input, inplace)
 
 
 @op("N(2, 3)")
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x times `hardsigmoid` (Howard et al. 2019)."""
-    return _put(input, input * hardsigmoid(input), inplace)
+    return _put(lambda x: x * hardsigmoid(x), input, inplace)
 
 
 @op("N(2, 3)")
@@ -143,21 +148,20 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, else alpha (exp(x / alpha) - 1) (Barron 2017)."""
     if alpha == 0:
         raise ValueError("alpha is not 0")
-    negative = (input.clamp(max=0) / alpha).expm1() * alpha
-    return _put(input, wootz.where(input > 0, input, negative), inplace)
+    return _put(lambda x: wootz.where(x > 0, x, (x.clamp(max=0) / alpha).expm1() * alpha), input, inplace)
 
 
 @op("N(2, 3)")
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """ELU of such a slope and height that means and variances are kept (Klambauer et al. 2017)."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    return _put(input, wootz.elu(input, alpha) * scale, inplace)
+    return _put(lambda x: wootz.elu(x, alpha) * scale, input, inplace)
 
 
 @op("N(2, 3)")
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(log(1 + exp(x))) (Misra 2020)."""
-    return _put(input, input * wootz.softplus(input).tanh(), inplace)
+    return _put(lambda x: x * wootz.softplus(x).tanh(), input, inplace)
 
 
 @op("N(2, 3)")
@@ -192,9 +196,9 @@ def rrelu(
     if lower > upper:
         raise ValueError(f"lower {lower} is over upper {upper}")
     if not training:
-        return _put(input, wootz.leaky_relu(input, (lower + upper) / 2), inplace)
+        return _put(lambda x: wootz.leaky_relu(x, (lower + upper) / 2), input, inplace)
     slope = wootz.rand_like(input.detach()) * (upper - lower) + lower
-    return _put(input, wootz.where(input >= 0, input, input * slope), inplace)
+    return _put(lambda x: wootz.where(x >= 0, x, x * slope), input, inplace)
 
 
 @op("N(2, 3), -1", "N(2, 3, 2), 1")
@@ -225,12 +229,12 @@ def relu_(input: Tensor) -> Tensor:
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """`leaky_relu` in place."""
-    return input.copy_(leaky_relu(input, negative_slope))
+    return leaky_relu(input, negative_slope, True)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """`elu` in place."""
-    return input.copy_(elu(input, alpha))
+    return elu(input, alpha, True)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -250,7 +254,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
-    return input.copy_(wootz.where(input > threshold, input, value))
+    return _put(lambda x: wootz.where(x > threshold, x, value), input, True)
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
