@@ -25,9 +25,17 @@ def program(torch: Any, folder: Path) -> list[float]:
     class Generator(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super(Generator, self).__init__()  # noqa: UP008  # as it stands in many programs
-            layers = [("up", nn.ConvTranspose2d(4, 4, 4, 1, 0, bias=False)), ("norm", nn.BatchNorm2d(4)),
-                      ("relu", nn.ReLU(True)), ("last", nn.ConvTranspose2d(4, 1, 4, 2, 1)), ("tanh", nn.Tanh())]  # fmt: skip
-            self.main = nn.Sequential(OrderedDict(layers))
+            self.main = nn.Sequential(
+                OrderedDict(
+                    [
+                        ("up", nn.ConvTranspose2d(4, 4, 4, 1, 0, bias=False)),
+                        ("norm", nn.BatchNorm2d(4)),
+                        ("relu", nn.ReLU(True)),
+                        ("last", nn.ConvTranspose2d(4, 1, 4, 2, 1)),
+                        ("tanh", nn.Tanh()),
+                    ]
+                )
+            )
 
         def forward(self, z: Any) -> Any:
             return self.main(z)

@@ -127,6 +127,7 @@ def test_dicts_of_states_are_saved_and_loaded_as_they_are(tmp_path):
     assert (found["path"], found["rate"]) == (3, [0.5, (1, None)])
     with pytest.raises(TypeError, match="map_location is a device"):
         wootz.load(path, map_location=lambda storage, place: storage)
-    for wrong, message in (([wootz.ones(1)], "a dict is saved"), ({"m": object()}, "checkpoints hold"), ({1: {}}, "names are strings")):
+    refused = [([wootz.ones(1)], "a dict is saved"), ({"m": object()}, "checkpoints hold"), ({1: {}}, "are strings")]
+    for wrong, message in refused:
         with pytest.raises(CheckpointError, match=message):
             wootz.save(wrong, path)

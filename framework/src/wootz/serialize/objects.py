@@ -35,8 +35,8 @@ def save(obj: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping
 def load(path: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True) -> Any:
     """Reads what `save` wrote, any other safetensors file, or a ``.pt`` file of PyTorch's. Runs nothing from a file.
 
-    ``map_location`` is a device for all tensors, ``weights_only`` exists for PyTorch's sake. Raises `CheckpointError` if
-    the file is not exactly what its format says; OSError if it cannot be read.
+    ``map_location`` is a device for all tensors, ``weights_only`` exists for PyTorch's sake. Raises `CheckpointError`
+    if the file is not exactly what its format says; OSError if it cannot be read.
     """
     if callable(map_location) or isinstance(map_location, Mapping):
         raise TypeError(f"map_location is a device, not a {type(map_location).__name__}")
