@@ -141,6 +141,7 @@ KEYS: dict[str, Callable[[wootz.Tensor, Callable[[Any], wootz.Tensor]], wootz.Te
     "row mask": lambda t, i: t[i([True, False, True, False])],
     "mask and index": lambda t, i: t[i([True, False, True, False]), i([0, 2])],
     "none": lambda t, i: t[i(np.zeros(0, int).tolist()).long()],
+    "all or nothing": lambda t, i: wootz.cat([t[i(True)], t[i(False)]]),
     "of a view": lambda t, i: t.transpose(0, 2)[i([4, 1]), 1:],
 }
 

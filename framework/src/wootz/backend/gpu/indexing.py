@@ -82,7 +82,7 @@ def _resolved(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None]) -> _Key:
     entries = _entries(cuda, t, indices)
     used = [d for d, index in enumerate(entries) if index is not None]
     if not used:
-        raise IndexError("a 0-dimensional mask chooses no element on CUDA; use `if mask:` on the host")
+        raise IndexError("a 0-dimensional mask places nothing on CUDA; use `if mask:` on the host")
     common = broadcast(*(index.shape for index in entries if index is not None))
     offsets: Tensor | None = None
     for d, index in enumerate(entries):
@@ -108,6 +108,11 @@ def _spread(key: _Key) -> Ints:
 def _index(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     if all(index is None for index in indices):
         return _core.clone(t)
+    for i, index in enumerate(indices):
+        if index is not None and index.dtype == _core.bool and index.dim() == 0:  # a dimension of one or none
+            before = sum(1 if x is None or x.dtype != _core.bool else x.dim() for x in indices[:i])
+            raised = [*indices[:i], _core.reshape(index, (1,)), *indices[i + 1 :]]
+            return _index(cuda, _core.unsqueeze(t, before), raised)
     single = _single(cuda, t, indices)
     if single is not None:
         return single
