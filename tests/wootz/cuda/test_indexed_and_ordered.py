@@ -110,6 +110,7 @@ def test_order_is_total_and_stable(descending: bool, cupy: Any) -> None:
         same(lambda t: wootz.argsort(t.T, 0, descending, stable=True), x)
     same(lambda t: wootz.topk(t, 3, -1, descending)[0], random.standard_normal((4, 9)))
     same(lambda t: wootz.kthvalue(t, 2)[0], random.standard_normal((4, 9)))
+    same(lambda t: wootz.quantile(t, 0.3, 1), random.standard_normal((4, 9)), exact=False)
     same(lambda t: wootz.sort(t, 0, descending), np.empty((0, 3)))
     assert cupy.compiled == []
 

@@ -172,7 +172,7 @@ def _quantile(op: str, self: Tensor, q: Any, dim: int | None, keepdim: bool, int
     x = x.reshape((1,)) if x.dim() == 0 else x
     if x.shape[-1] == 0:
         raise ShapeError(f"{op}() input tensor must be non-empty")
-    ranks = q if isinstance(q, Tensor) else _core.full((), q, self.dtype)
+    ranks = (q if isinstance(q, Tensor) else _core.full((), q, self.dtype)).to(self.device)
     if ranks.dim() > 1 or not bool(_core.all((ranks >= 0) & (ranks <= 1))):
         raise ValueError(f"{op}() q must be a number or a 1-D tensor of numbers in [0, 1]")
     missing = _core.sum(_core.isnan(x), -1, True)
