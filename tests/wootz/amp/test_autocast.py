@@ -258,6 +258,18 @@ def test_functions_of_ones_own_choose_their_precision() -> None:
         assert InFloat32.apply((a @ b), [b.to(LOW)]).dtype == wootz.float32
 
 
+def test_layers_of_running_statistics_and_states_give_the_low_type() -> None:
+    x = normal(3, 2, 4)
+    norm = nn.Sequential(nn.Conv1d(2, 4, 1), nn.BatchNorm1d(4))
+    lstm = nn.LSTM(4, 5)
+    with wootz.autocast("cpu"):
+        kinds = [norm(x).dtype, norm.eval()(x).dtype, *(t.dtype for t in (lstm(x)[0], *lstm(x)[1]))]
+    assert kinds == [LOW] * 5 and norm[1].running_mean.dtype == wootz.float32
+    with wootz.autocast("cpu"):
+        found = norm(x).detach().float().numpy()
+    np.testing.assert_allclose(found, norm(x).detach().numpy(), atol=0.05)
+
+
 def test_backward_inside_a_region_computes_as_outside_of_it() -> None:
     x = normal(3, 3, grad=True)
     with wootz.autocast("cpu"):

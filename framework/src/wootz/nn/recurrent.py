@@ -64,6 +64,8 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 def _run(step: Step, x: Tensor, sizes: Sequence[int], state: State, w: _Weights, reverse: bool) -> tuple[Tensor, State]:
     """One layer in one direction over packed steps. Rows of ended (or not yet begun) sequences keep their state."""
     parts = F.linear(x, w.ih, w.b_ih).split(list(sizes))  # the input's share of all steps in one product
+    if step is _lstm or x.device.type == "cuda":  # PyTorch's fused layers keep their state in autocast's type
+        state = tuple(s.to(parts[0].dtype) for s in state)
     outputs: list[Tensor] = []
     for part in reversed(parts) if reverse else parts:
         live = part.shape[0]

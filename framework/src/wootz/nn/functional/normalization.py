@@ -103,7 +103,8 @@ def _normalised_by_running(
     scale = (var + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
-    return input * scale.reshape(shape) + shift.reshape(shape)
+    out = input * scale.reshape(shape) + shift.reshape(shape)
+    return out.to(input.dtype)  # statistics in float32 may stand beside 16-bit data
 
 
 @op("N(4, 3), None, None, N(3), N(3), True", "N(2, 3, 2), C(3), P(3).detach(), N(3), N(3)", tolerance=1e-11)
