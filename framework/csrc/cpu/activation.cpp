@@ -45,7 +45,7 @@ struct softplus {
   explicit WOOTZ_INLINE softplus(const double* p) : beta(p[0]), threshold(p[1]) {}
   template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a) const {
     Vec<T> x = a * Vec<T>(beta);
-    Vec<T> y = each(exp(x), [](T e) { return std::log1p(e); }) / Vec<T>(beta);
+    Vec<T> y = log1p(exp(x)) / Vec<T>(beta);
     return select<T>(x > Vec<T>(threshold), a, y);
   }
 };
@@ -60,7 +60,7 @@ struct elu {
   double alpha;
   explicit WOOTZ_INLINE elu(const double* p) : alpha(p[0]) {}
   template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a) const {
-    return select<T>(a > Vec<T>(0), a, Vec<T>(alpha) * each(a, [](T x) { return std::expm1(x); }));
+    return select<T>(a > Vec<T>(0), a, Vec<T>(alpha) * expm1(a));
   }
 };
 

@@ -1,5 +1,5 @@
 #include "cpu/loops.h"
-#include "cpu/math.h"
+#include "cpu/trigonometry.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
 namespace fn {
@@ -114,13 +114,7 @@ struct minimum : Plain {
 };
 struct atan2 : Plain {
   using Plain::Plain;
-  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
-    T x[Vec<T>::size], y[Vec<T>::size];
-    a.store(x);
-    b.store(y);
-    for (int i = 0; i < Vec<T>::size; ++i) x[i] = std::atan2(x[i], y[i]);
-    return Vec<T>::load(x);
-  }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const { return WOOTZ_ISA::atan2(a, b); }
 };
 struct lerp : Plain {
   using Plain::Plain;

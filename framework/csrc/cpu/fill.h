@@ -7,6 +7,7 @@ namespace wootz::cpu::WOOTZ_ISA {
 void fill_arithmetic(Kernels& k);
 void fill_compare(Kernels& k);
 void fill_unary(Kernels& k);
+void fill_special(Kernels& k);
 void fill_activation(Kernels& k);
 void fill_convert(Kernels& k);
 void fill_reduce(Kernels& k);

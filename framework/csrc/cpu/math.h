@@ -57,7 +57,9 @@ template <class T> WOOTZ_INLINE Vec<T> exp(Vec<T> x) {
   return select<T>(x != x, x, p);
 }
 
-template <class T> WOOTZ_INLINE Vec<T> log(Vec<T> x) {
+// x = 2^n m with m between sqrt(1/2) and sqrt(2): n and the three terms of log(m) = f - (half - rest), apart.
+template <class T> struct LogParts { Vec<T> n, f, half, rest; };
+template <class T> WOOTZ_INLINE LogParts<T> log_parts(Vec<T> x) {
   using V = Vec<T>;
   using I = typename V::Int;
   constexpr bool f32 = std::is_same_v<T, float>;
@@ -71,7 +73,7 @@ template <class T> WOOTZ_INLINE Vec<T> log(Vec<T> x) {
   typename V::Bits shift = small & (V(0).bits() + I(f32 ? 25 : 54));
   k = k - shift;
   V n = (typename V::Native)__builtin_convertvector(k, typename V::Native);
-  V f = m - V(1), s = f / (f + V(2)), z = s * s, hfsq = f * f * V(0.5), r;
+  V f = m - V(1), s = f / (f + V(2)), z = s * s, half = f * f * V(0.5), r;
   if constexpr (f32) {
     static constexpr double c[] = {0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693};
     r = z * poly(z, c);
@@ -80,11 +82,89 @@ template <class T> WOOTZ_INLINE Vec<T> log(Vec<T> x) {
         2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01};
     r = z * poly(z, c);
   }
-  V y = n * V(f32 ? 6.9313812256e-01 : 6.93147180369123816490e-01) -
-        ((hfsq - (s * (hfsq + r) + n * V(f32 ? 9.0580006145e-06 : 1.90821492927058770002e-10))) - f);
+  return {n, f, half, s * (half + r)};
+}
+
+// What a logarithm is where it is not a number's.
+template <class T> WOOTZ_INLINE Vec<T> log_edges(Vec<T> x, Vec<T> y) {
+  using V = Vec<T>;
   y = select<T>(x == V(INFINITY), x, y);
   y = select<T>(x == V(0), V(-INFINITY), y);
   return select<T>((x < V(0)) | (x != x), V(NAN), y);
+}
+
+template <class T> WOOTZ_INLINE Vec<T> log(Vec<T> x) {
+  using V = Vec<T>;
+  constexpr bool f32 = std::is_same_v<T, float>;
+  auto p = log_parts(x);
+  V y = p.n * V(f32 ? 6.9313812256e-01 : 6.93147180369123816490e-01) -
+        ((p.half - (p.rest + p.n * V(f32 ? 9.0580006145e-06 : 1.90821492927058770002e-10))) - p.f);
+  return log_edges(x, y);
+}
+
+// Exact at powers of two.
+template <class T> WOOTZ_INLINE Vec<T> log2(Vec<T> x) {
+  using V = Vec<T>;
+  auto p = log_parts(x);
+  V log_m = p.f - (p.half - p.rest);
+  return log_edges(x, p.n + (log_m * V(1.44269504088896340736)));
+}
+
+// log(1 + x): the logarithm of the rounded sum, and what the rounding took.
+template <class T> WOOTZ_INLINE Vec<T> log1p(Vec<T> x) {
+  using V = Vec<T>;
+  V u = V(1) + x, y = log(u) - ((u - V(1)) - x) / u;
+  y = select<T>((u == V(INFINITY)) | (u == V(0)), log(u), y);
+  return select<T>(abs(x) < V(std::is_same_v<T, float> ? 1e-8 : 1e-17), x, y);
+}
+
+// exp(x) - 1: 2^n (exp(r) - 1) + (2^n - 1), halves at first so that the largest do not overflow.
+template <class T> WOOTZ_INLINE Vec<T> expm1(Vec<T> x) {
+  using V = Vec<T>;
+  constexpr bool f32 = std::is_same_v<T, float>;
+  V c = select<T>(x > V(Real<T>::exp_max), V(Real<T>::exp_max), x);
+  c = select<T>(c < V(f32 ? -20 : -40), V(f32 ? -20 : -40), c);
+  V biased = c * V(1.44269504088896340736) + V(Real<T>::round_magic);
+  V n = biased - V(Real<T>::round_magic);
+  typename V::Bits k = biased.bits() - V(Real<T>::round_magic).bits();
+  V r, p;
+  if constexpr (f32) {
+    r = (c - n * V(0.693359375f)) - n * V(-2.12194440e-4f);
+    static constexpr double c6[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                                    4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
+    p = poly(r, c6) * (r * r) + r;
+  } else {
+    r = (c - n * V(6.93147180369123816490e-01)) - n * V(1.90821492927058770002e-10);
+    static constexpr double taylor[] = {1.6059043836821613e-10, 2.08767569878681e-09, 2.505210838544172e-08,
+        2.755731922398589e-07, 2.7557319223985893e-06, 2.48015873015873e-05, 1.984126984126984e-04,
+        1.388888888888889e-03, 8.333333333333333e-03, 4.1666666666666664e-02, 1.6666666666666666e-01, 0.5};
+    p = poly(r, taylor) * (r * r) + r;
+  }
+  V half = power_of_two<T>(k - 1);
+  V y = (p * half + (half - V(0.5))) * V(2);
+  y = select<T>(x > V(Real<T>::exp_max), V(INFINITY), y);
+  y = select<T>(x == V(0), x, y);
+  return select<T>(x != x, x, y);
+}
+
+// exp(a) / 2 for a so large that exp(-a) is nothing beside it.
+template <class T> WOOTZ_INLINE Vec<T> half_exp(Vec<T> a) {
+  Vec<T> root = exp(a * Vec<T>(0.5));
+  return (root * Vec<T>(0.5)) * root;
+}
+
+template <class T> WOOTZ_INLINE Vec<T> sinh(Vec<T> x) {
+  using V = Vec<T>;
+  V limit(std::is_same_v<T, float> ? 88 : 709), a = abs(x), e = expm1(select<T>(a > limit, limit, a));
+  V y = select<T>(a > limit, half_exp(a), V(0.5) * (e + e / (e + V(1))));
+  return select<T>(x != x, x, copysign(y, x));
+}
+
+template <class T> WOOTZ_INLINE Vec<T> cosh(Vec<T> x) {
+  using V = Vec<T>;
+  V limit(std::is_same_v<T, float> ? 88 : 709), a = abs(x), e = exp(select<T>(a > limit, limit, a));
+  V y = select<T>(a > limit, half_exp(a), V(0.5) * e + V(0.5) / e);
+  return select<T>(x != x, x, y);
 }
 
 template <class T> WOOTZ_INLINE Vec<T> tanh(Vec<T> x) {
@@ -121,42 +201,6 @@ template <class T> WOOTZ_INLINE Vec<T> erf(Vec<T> x) {
   V c = select<T>(a > V(6), V(6), a);  // beyond, erf is 1 to the last place
   V outer = copysign(V(1) - exp(-(c * c)) * (poly(c, p) / poly(c, q)), x);
   return select<T>((a <= V(1)) | (x != x), inner, outer);
-}
-
-// sin (shift 0) or cos (shift 1) by quarter turns; the three-part pi/2 is good for the arguments below `limit`.
-template <class T> WOOTZ_INLINE Vec<T> sine(Vec<T> x, int shift) {
-  using V = Vec<T>;
-  using I = typename V::Int;
-  constexpr bool f32 = std::is_same_v<T, float>;
-  V limit(f32 ? 8192.0 : 1073741824.0);
-  auto far = abs(x) > limit;
-  V safe = select<T>(far | (x != x), V(0), x);
-  V biased = safe * V(0.63661977236758134308) + V(Real<T>::round_magic);
-  V n = biased - V(Real<T>::round_magic);
-  typename V::Bits k = biased.bits() - V(Real<T>::round_magic).bits() + I(shift);
-  V r = safe - n * V(f32 ? 1.5703125 : 1.57079632673412561417);
-  r = r - n * V(f32 ? 4.83751296997070312e-4 : 6.07710050630396597660e-11);
-  r = r - n * V(f32 ? 7.54978995489188216e-8 : 2.02226624879595063154e-21);
-  V z = r * r;
-  static constexpr double s[] = {1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
-      -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01};
-  static constexpr double c[] = {-1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
-      2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02};
-  V sin_r = r + r * z * poly(z, s);
-  V cos_r = V(1) - z * V(0.5) + z * z * poly(z, c);
-  V y = select<T>((k & I(1)) != 0, cos_r, sin_r);
-  y = select<T>((k & I(2)) != 0, -y, y);
-  if (shift == 0) y = select<T>(x == V(0), x, y);  // keeps the sign of zero
-  bool any = false;
-  V odd = select<T>(far | (x != x), V(1), V(0));
-  for (int i = 0; i < V::size; ++i) any |= odd[i] != 0;
-  if (!any) return y;
-  T in[V::size], out[V::size];
-  x.store(in);
-  y.store(out);
-  for (int i = 0; i < V::size; ++i)
-    if (odd[i] != 0) out[i] = static_cast<T>(shift ? std::cos(in[i]) : std::sin(in[i]));
-  return V::load(out);
 }
 
 }  // namespace wootz::cpu::WOOTZ_ISA

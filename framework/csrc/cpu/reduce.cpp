@@ -99,9 +99,21 @@ template <class F, class T> void column_block(const T* x, T* out, int64_t n, int
       for (int64_t i = 0; i < w; ++i) out[i] = F::join(level[l][i], out[i]);
 }
 
-template <class F, class T> void columns(const T* x, T* out, int64_t n, int64_t inner) {
+template <class F, class T> void wide_columns(const T* x, T* out, int64_t n, int64_t inner) {
   for (int64_t c = 0; c < inner; c += kColumns)
     column_block<F>(x + c, out + c, n, inner, inner - c < kColumns ? inner - c : kColumns);
+}
+
+// Few columns are seen as `fold` times as many of fewer rows first, so that vectors are full.
+template <class F, class T> void columns(const T* x, T* out, int64_t n, int64_t inner) {
+  int64_t fold = inner > 0 ? 128 / inner : 0;
+  if (fold < 4 || n < 2 * fold) return wide_columns<F>(x, out, n, inner);
+  T folded[128], rest[128];
+  wide_columns<F>(x, folded, n / fold, inner * fold);
+  wide_columns<F>(folded, out, fold, inner);
+  if (n % fold == 0) return;
+  wide_columns<F>(x + (n - n % fold) * inner, rest, n % fold, inner);
+  for (int64_t i = 0; i < inner; ++i) out[i] = F::join(out[i], rest[i]);
 }
 
 template <class F, class T>

@@ -12,6 +12,7 @@ const Kernels& table() {
     fill_arithmetic(k);
     fill_compare(k);
     fill_unary(k);
+    fill_special(k);
     fill_activation(k);
     fill_convert(k);
     fill_reduce(k);

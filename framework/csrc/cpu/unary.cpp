@@ -1,5 +1,5 @@
 #include "cpu/loops.h"
-#include "cpu/math.h"
+#include "cpu/special.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
 namespace fn {
@@ -16,7 +16,12 @@ namespace fn {
     template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a) const { return vector; } \
     template <class T> WOOTZ_INLINE T operator()(T a) const { return static_cast<T>(scalar); } \
   };
-#define WOOTZ_LIBM(name, function) WOOTZ_VECTOR(name, each(a, [](T x) { return static_cast<T>(function(x)); }))
+
+// Exact at powers of ten: float32 through float64, float64 by the library, which takes care of it.
+WOOTZ_INLINE Vec<float> logarithm10(Vec<float> a) {
+  return in_double(a, [](Doubles x) WOOTZ_LAMBDA { return log(x) * Doubles(0.43429448190325182765); });
+}
+WOOTZ_INLINE Vec<double> logarithm10(Vec<double> a) { return each(a, [](double x) { return std::log10(x); }); }
 
 WOOTZ_NUMBER(neg, -a, -a)
 WOOTZ_NUMBER(abs, WOOTZ_ISA::abs(a), (a < 0 ? -a : a))
@@ -36,16 +41,16 @@ WOOTZ_VECTOR(erf, WOOTZ_ISA::erf(a))
 WOOTZ_VECTOR(sigmoid, WOOTZ_ISA::sigmoid(a))
 WOOTZ_VECTOR(sin, sine(a, 0))
 WOOTZ_VECTOR(cos, sine(a, 1))
-WOOTZ_LIBM(expm1, std::expm1)
-WOOTZ_LIBM(log2, std::log2)
-WOOTZ_LIBM(log10, std::log10)
-WOOTZ_LIBM(log1p, std::log1p)
-WOOTZ_LIBM(tan, std::tan)
-WOOTZ_LIBM(asin, std::asin)
-WOOTZ_LIBM(acos, std::acos)
-WOOTZ_LIBM(atan, std::atan)
-WOOTZ_LIBM(sinh, std::sinh)
-WOOTZ_LIBM(cosh, std::cosh)
+WOOTZ_VECTOR(expm1, WOOTZ_ISA::expm1(a))
+WOOTZ_VECTOR(log2, WOOTZ_ISA::log2(a))
+WOOTZ_VECTOR(log1p, WOOTZ_ISA::log1p(a))
+WOOTZ_VECTOR(tan, WOOTZ_ISA::tan(a))
+WOOTZ_VECTOR(asin, WOOTZ_ISA::asin(a))
+WOOTZ_VECTOR(acos, WOOTZ_ISA::acos(a))
+WOOTZ_VECTOR(atan, WOOTZ_ISA::atan(a))
+WOOTZ_VECTOR(sinh, WOOTZ_ISA::sinh(a))
+WOOTZ_VECTOR(cosh, WOOTZ_ISA::cosh(a))
+WOOTZ_VECTOR(log10, logarithm10(a))
 
 }  // namespace fn
 

@@ -42,14 +42,44 @@ template <class T> struct Vec {
   template <class S> requires(std::is_arithmetic_v<S> && !std::is_same_v<S, T>)
   WOOTZ_INLINE Vec(S x) : Vec(static_cast<T>(x)) {}
 
+#if WOOTZ_VECTOR_BYTES == 64
+  template <class Mask> static WOOTZ_INLINE Mask first(int64_t n) { return static_cast<Mask>((1u << n) - 1); }
+#elif WOOTZ_VECTOR_BYTES == 32
+  static WOOTZ_INLINE Bits lanes(int64_t n) {
+    Bits index;
+    for (int i = 0; i < size; ++i) index[i] = i;
+    return index < static_cast<Int>(n);
+  }
+#endif
+
   static WOOTZ_INLINE Vec load(const T* p) { Vec r; std::memcpy(&r.v, p, sizeof(Native)); return r; }
+  // The first n lanes, 0 < n < size: through a mask where the processor has one.
   static WOOTZ_INLINE Vec load(const T* p, int64_t n, T pad = T(0)) {
+#if WOOTZ_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4) return (Native)_mm512_mask_loadu_ps((__m512)Vec(pad).v, first<__mmask16>(n), p);
+    else return (Native)_mm512_mask_loadu_pd((__m512d)Vec(pad).v, first<__mmask8>(n), p);
+#elif WOOTZ_VECTOR_BYTES == 32
+    Bits m = lanes(n);
+    if constexpr (sizeof(T) == 4) return m ? (Native)_mm256_maskload_ps(p, (__m256i)m) : Vec(pad).v;
+    else return m ? (Native)_mm256_maskload_pd(p, (__m256i)m) : Vec(pad).v;
+#else
     Vec r(pad);
     std::memcpy(&r.v, p, static_cast<size_t>(n) * sizeof(T));
     return r;
+#endif
   }
   WOOTZ_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof(Native)); }
-  WOOTZ_INLINE void store(T* p, int64_t n) const { std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(T)); }
+  WOOTZ_INLINE void store(T* p, int64_t n) const {
+#if WOOTZ_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, first<__mmask16>(n), (__m512)v);
+    else _mm512_mask_storeu_pd(p, first<__mmask8>(n), (__m512d)v);
+#elif WOOTZ_VECTOR_BYTES == 32
+    if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, (__m256i)lanes(n), (__m256)v);
+    else _mm256_maskstore_pd(p, (__m256i)lanes(n), (__m256d)v);
+#else
+    std::memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
+#endif
+  }
 
   friend WOOTZ_INLINE Vec operator+(Vec a, Vec b) { return a.v + b.v; }
   friend WOOTZ_INLINE Vec operator-(Vec a, Vec b) { return a.v - b.v; }

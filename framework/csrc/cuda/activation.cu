@@ -1,4 +1,5 @@
-// Activation functions with parameters, the tanh form of GELU, the slope of the exact one, and tests for NaN.
+// Functions with parameters (activations, digamma's derivatives), the tanh form of GELU, the slope of the exact one, and
+// tests for NaN.
 #include "unary.cuh"
 
 namespace wootz {
@@ -66,15 +67,39 @@ __device__ __forceinline__ void test(const T* x, boolean* out, const Layout<2>& 
   WOOTZ_TEST_KERNEL(name, bf16, boolean)                  \
   WOOTZ_TEST_KERNEL(name, f64, boolean)
 
+// The n-th derivative of digamma: Hurwitz' zeta function of n + 1 by Euler and Maclaurin's formula from 10 on, and by its
+// terms below, times (-1)^(n + 1) n!.
+__device__ __noinline__ f64 polygamma(f64 n, f64 x) {
+  const f64 s = n + 1;
+  f64 total = 0, scale = n - 2 * ::floor(n / 2) == 0 ? -1 : 1;
+#pragma unroll 1
+  for (f64 k = 2; k <= n; k += 1) scale *= k;
+#pragma unroll 1
+  for (int k = 0; x < 10 && k < 10000; ++k, x += 1) total += ::pow(x, -s);
+  total += ::pow(x, -n) / n + 0.5 * ::pow(x, -s);
+  // Bernoulli's numbers over (2 k)!
+  const f64 c[] = {1.0 / 12, -1.0 / 720, 1.0 / 30240, -1.0 / 1209600, 1.0 / 47900160, -691.0 / 1307674368000.0,
+                   1.0 / 74724249600.0, -3617.0 / 10670622842880000.0};
+  f64 factor = s, power = ::pow(x, -s - 1);
+#pragma unroll 1
+  for (int k = 1; k <= 8; ++k) {
+    total += c[k - 1] * factor * power;
+    factor *= (s + 2 * k - 1) * (s + 2 * k);
+    power /= x * x;
+  }
+  return scale * total;
+}
+
 WOOTZ_STRUCTURES(Layout<2>)
 
 WOOTZ_UNARY(gelu_tanh, C(0.5) * x * (C(1) + math::tanh(C(0.79788456080286535588) * (x + C(0.044715) * x * x * x))))
 WOOTZ_UNARY(gelu_slope, normal_cdf(x) + x * normal_pdf(x))
 
-// p is beta and q the threshold; then the slope; then alpha.
+// p is beta and q the threshold; then the slope; then alpha; then the order.
 WOOTZ_SHAPED(softplus, x* p > q ? x : math::log1p(math::exp(x * p)) / p)
 WOOTZ_SHAPED(leaky_relu, x > C(0) ? x : x * p)
 WOOTZ_SHAPED(elu, x > C(0) ? x : p * math::expm1(x))
+WOOTZ_SHAPED(polygamma_of, static_cast<C>(polygamma(static_cast<f64>(p), static_cast<f64>(x))))
 
 WOOTZ_TEST(isnan, x != x)
 WOOTZ_TEST(isinf, x == infinity<C>() || x == -infinity<C>())

@@ -1,4 +1,5 @@
 // Reading and writing by index: index tensors are checked and turned into element offsets first, then followed.
+#include <algorithm>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -154,9 +155,41 @@ template <class T> void write(const Selection& s, T* to, const T* from, int64_t 
   }
 }
 
+// self [outer, n, inner] at the places of one index tensor in dimension d: [outer, picked, inner].
+Tensor select_along(const Tensor& self, int d, const Tensor& index) {
+  Tensor x = contiguous(self), places = contiguous(index);
+  const int64_t* p = places.data<int64_t>();
+  int64_t outer = 1, n = x.shape()[d], inner = 1, picked = places.numel();
+  Dims shape;
+  for (int k = 0; k < d; ++k) shape.push(x.shape()[k]);
+  for (int64_t k : places.shape()) shape.push(k);
+  for (int k = d + 1; k < x.dim(); ++k) shape.push(x.shape()[k]);
+  for (int k = 0; k < x.dim(); ++k) (k < d ? outer : k > d ? inner : picked) *= k == d ? 1 : x.shape()[k];
+  for (int64_t i = 0; i < picked; ++i) checked("index", p[i], n, d);
+  Tensor out = empty(shape, x.dtype());
+  visit(x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* from = x.data<T>();
+    T* to = out.data<T>();
+    parallel_for(outer * picked, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, inner)), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin, o = begin / picked, k = begin % picked; i < end; ++i) {
+        const T* row = from + (o * n + (p[k] < 0 ? p[k] + n : p[k])) * inner;
+        if (inner == 1) to[i] = *row;
+        else std::memcpy(to + i * inner, row, static_cast<size_t>(inner) * sizeof(T));
+        if (++k == picked) k = 0, ++o;
+      }
+    });
+  });
+  return out;
+}
+
 }  // namespace
 
-Tensor index(const Tensor& self, const TensorList& indices) {
+Tensor index(const Tensor& self, const TensorList& given) {
+  TensorList indices = plain_indices("index", self, given);
+  auto last = std::find_if(indices.rbegin(), indices.rend(), [](const Tensor& t) { return t.defined(); });
+  bool single = std::count_if(indices.begin(), indices.end(), [](const Tensor& t) { return t.defined(); }) == 1;
+  if (single) return select_along(self, static_cast<int>(indices.rend() - last) - 1, *last);
   Selection s = resolve("index", self, indices);
   Dims flat = s.picked;
   for (int64_t n : s.rest) flat.push(n);
@@ -217,9 +250,17 @@ Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Ten
 
 namespace {
 
-// f(offset in self, offset in index) for every element of a gather or scatter.
-template <class F> void follow(const char* op, const Tensor& self, int64_t dim, const Tensor& index, F f) {
-  int d = wrap_dim(dim, self.dim());
+void check_all(const char* op, const int64_t* p, int64_t count, int64_t n, int dim) {
+  bool inside = true;
+  for (int64_t i = 0; i < count; ++i) inside &= p[i] >= -n && p[i] < n;
+  for (int64_t i = 0; !inside && i < count; ++i) checked(op, p[i], n, dim);
+}
+
+// f(offset in self, offset in index, offset in other) for every element of a gather or scatter, `other` being at least as
+// large as index. Rows of the index are shared out if its elements do not meet in self.
+template <class F>
+void follow(const char* op, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& other, bool apart, F f) {
+  int d = wrap_dim(dim, self.dim()), last = self.dim() - 1;
   WOOTZ_CHECK(index.dim() == self.dim(), ErrorKind::Shape, op, ": Index tensor must have the same number of dimensions as input ",
         "tensor, got ", text(index.shape()), " and ", text(self.shape()));
   for (int k = 0; k < self.dim(); ++k)
@@ -227,14 +268,27 @@ template <class F> void follow(const char* op, const Tensor& self, int64_t dim, 
           " expected index ", text(index.shape()), " to be no larger than self ", text(self.shape()), " apart from dimension ", d);
   Tensor wide = as_index(op, index);
   const int64_t* p = wide.data<int64_t>();
-  Dims at = Dims::filled(self.dim(), 0);
-  for (int64_t i = 0; i < wide.numel(); ++i) {
-    int64_t offset = 0;
-    for (int k = 0; k < self.dim(); ++k)
-      offset += (k == d ? checked(op, p[i], self.shape()[k], k) : at[k]) * self.strides()[k];
-    f(offset, i, at);
-    for (int k = self.dim() - 1; k >= 0 && ++at[k] == index.shape()[k]; --k) at[k] = 0;
+  if (self.dim() == 0) {
+    check_all(op, p, 1, 1, 0);
+    return f(0, 0, 0);
   }
+  if (wide.numel() == 0) return;
+  int64_t n = self.shape()[d], step = self.strides()[d], width = index.shape()[last];
+  check_all(op, p, wide.numel(), n, d);
+  int64_t along = d == last ? 0 : self.strides()[last], across = other.strides()[last], rows = wide.numel() / width;
+  parallel_for(rows, apart ? std::max<int64_t>(1, 16384 / width) : rows, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      int64_t base = 0, beside = 0, rest = r;
+      for (int k = last - 1; k >= 0; --k) {
+        int64_t at = rest % index.shape()[k];
+        rest /= index.shape()[k];
+        beside += at * other.strides()[k];
+        if (k != d) base += at * self.strides()[k];
+      }
+      for (int64_t j = 0, i = r * width; j < width; ++j, ++i)
+        f(base + j * along + (p[i] < 0 ? p[i] + n : p[i]) * step, i, beside + j * across);
+    }
+  });
 }
 
 }  // namespace
@@ -245,7 +299,7 @@ Tensor gather(const Tensor& self, int64_t dim, const Tensor& index) {
     using T = typename decltype(tag)::type;
     const T* from = self.data<T>();
     T* to = out.data<T>();
-    follow("gather", self, dim, index, [&](int64_t offset, int64_t i, const Dims&) { to[i] = from[offset]; });
+    follow("gather", self, dim, index, out, true, [&](int64_t offset, int64_t i, int64_t) { to[i] = from[offset]; });
   });
   return out;
 }
@@ -262,11 +316,8 @@ Tensor scatter_add(const Tensor& self, int64_t dim, const Tensor& index, const T
     using T = typename decltype(tag)::type;
     T* to = out.data<T>();
     const T* from = src.data<T>();
-    follow("scatter_add", out, dim, index, [&](int64_t offset, int64_t, const Dims& at) {
-      int64_t p = 0;
-      for (int k = 0; k < src.dim(); ++k) p += at[k] * src.strides()[k];
-      to[offset] = static_cast<T>(to[offset] + from[p]);
-    });
+    follow("scatter_add", out, dim, index, src, false,
+           [&](int64_t offset, int64_t, int64_t p) { to[offset] = static_cast<T>(to[offset] + from[p]); });
   });
   return out;
 }

@@ -13,7 +13,7 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops.array_op import array_op, floating, wrapped, zeros
+from wootz.ops.array_op import along, array_op, floating, wrapped, zeros
 from wootz.ops.complex_numbers import conj
 from wootz.ops.creation import place
 from wootz.ops.database import op
@@ -31,7 +31,7 @@ def _c2c_rule(g: Tensor, out: Tensor, x: Tensor, dims: tuple[int, ...], inverse:
     return _c2c(g, dims, not inverse, scale)
 
 
-@array_op(_c2c_rule)
+@array_op(_c2c_rule, batch=along(1))
 def _c2c(xp: Any, x: Any, dims: tuple[int, ...], inverse: bool, scale: float) -> Any:
     found = xp.fft.ifftn(x, axes=dims, norm="forward") if inverse else xp.fft.fftn(x, axes=dims)
     return (found * scale).astype(x.dtype)
@@ -43,7 +43,7 @@ def _r2c_rule(g: Tensor, out: Tensor, x: Tensor, dims: tuple[int, ...], scale: f
     return _core.view_as_real(whole).select(-1, 0)
 
 
-@array_op(_r2c_rule)
+@array_op(_r2c_rule, batch=along(1))
 def _r2c(xp: Any, x: Any, dims: tuple[int, ...], scale: float) -> Any:
     found = xp.fft.rfftn(x, axes=dims) * scale
     return found.astype("complex64" if x.dtype == xp.float32 else "complex128")
@@ -60,7 +60,7 @@ def _c2r_rule(g: Tensor, out: Tensor, x: Tensor, dims: tuple[int, ...], n: int, 
     return _sized(half * weights, last, x.shape[last])
 
 
-@array_op(_c2r_rule)
+@array_op(_c2r_rule, batch=along(1))
 def _c2r(xp: Any, x: Any, dims: tuple[int, ...], n: int, scale: float) -> Any:
     sizes = [*(x.shape[d] for d in dims[:-1]), n]
     found = xp.fft.irfftn(x, sizes, axes=dims, norm="forward") * scale

@@ -8,23 +8,24 @@ from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
+from wootz._core import digamma as digamma
 from wootz._core import erf as erf
+from wootz._core import erfc as erfc
+from wootz._core import erfinv as erfinv
 from wootz._core import expm1 as expm1
+from wootz._core import lgamma as lgamma
 from wootz._core import log1p as log1p
 from wootz._core import log_softmax as log_softmax
 from wootz._core import logsumexp as logsumexp
 from wootz._core import round as round
 from wootz._core import sigmoid as expit
 from wootz._core import softmax as softmax
-from wootz.ops.array_op import array_op, floating, promoted
+from wootz.ops.array_op import array_op, broadcasting, floating, promoted
 from wootz.ops.database import op
 from wootz.ops.elementwise import exp2 as exp2
 from wootz.ops.series import erfc_of, erfcinv_of, erfcx_of, zeta_of
-from wootz.ops.special import digamma as digamma
-from wootz.ops.special import erfc as erfc
-from wootz.ops.special import erfinv as erfinv
 from wootz.ops.special import i0 as i0
-from wootz.ops.special import i0e_op, i1e_op, igamma, igammac, lgamma, mvlgamma, zero_times
+from wootz.ops.special import i0e_op, i1e_op, igamma, igammac, mvlgamma, zero_times
 from wootz.ops.special import logit as logit
 from wootz.ops.special import polygamma as polygamma
 from wootz.ops.special import sinc as sinc
@@ -93,7 +94,7 @@ def entr(input: Tensor) -> Tensor:
     return _core.where(x > 0, -safe * _core.log(safe), _core.where(x == 0, 0.0, _core.where(x < 0, -math.inf, x)))
 
 
-@array_op(lambda g, out, x: g * (2 * x * out - 2 / math.sqrt(math.pi)))
+@array_op(lambda g, out, x: g * (2 * x * out - 2 / math.sqrt(math.pi)), batch=broadcasting)
 def _erfcx(xp: Any, x: Any) -> Any:
     return erfcx_of(xp, x)
 
@@ -138,7 +139,7 @@ def ndtr(input: Tensor) -> Tensor:
     return erfc(floating(input) * -math.sqrt(0.5)) / 2
 
 
-@array_op(lambda g, out, x: g * _core.exp(-x * x / 2 - out) / math.sqrt(2 * math.pi))
+@array_op(lambda g, out, x: g * _core.exp(-x * x / 2 - out) / math.sqrt(2 * math.pi), batch=broadcasting)
 def _log_ndtr(xp: Any, x: Any) -> Any:
     left = xp.minimum(x, -1.0) * math.sqrt(0.5)
     right = xp.log1p(-erfc_of(xp, xp.maximum(x, -1.0) * math.sqrt(0.5)) / 2)
@@ -151,7 +152,7 @@ def log_ndtr(input: Tensor) -> Tensor:
     return _log_ndtr(floating(input))
 
 
-@array_op(lambda g, out, x: g * _core.exp(out * out / 2) * math.sqrt(2 * math.pi))
+@array_op(lambda g, out, x: g * _core.exp(out * out / 2) * math.sqrt(2 * math.pi), batch=broadcasting)
 def _ndtri(xp: Any, p: Any) -> Any:
     size = erfcinv_of(xp, 2 * xp.minimum(p, 1 - p)) * math.sqrt(2)
     return xp.where(p < 0.5, -size, size)
@@ -174,7 +175,7 @@ def _zeta_rule(g: Tensor, out: Tensor, s: Tensor, q: Tensor) -> Tensor:
     return g * -s * _zeta(s + 1, q)
 
 
-@array_op(None, _zeta_rule)
+@array_op(None, _zeta_rule, batch=broadcasting)
 def _zeta(xp: Any, s: Any, q: Any) -> Any:
     return zeta_of(xp, s, q)
 

@@ -9,7 +9,7 @@ from wootz._core import Tensor
 from wootz.errors import LinAlgError
 from wootz.linalg.checks import identity, matrices, mh, raising, square
 from wootz.linalg.system import Checked, solve_triangular
-from wootz.ops.array_op import array_op
+from wootz.ops.array_op import array_op, stacked
 from wootz.ops.database import op
 
 __all__ = ["cholesky", "cholesky_ex", "lu", "lu_factor", "lu_solve", "qr"]
@@ -23,7 +23,7 @@ def _cholesky_rule(g: Tensor, lower: Tensor, a: Tensor) -> Tensor:
     return (full + mh(full)) / 2
 
 
-@array_op(_cholesky_rule)
+@array_op(_cholesky_rule, batch=stacked)
 @raising("cholesky", "The input is not positive-definite, or some of the batch are not")
 def _cholesky(xp: Any, a: Any) -> Any:
     return xp.linalg.cholesky(a)
@@ -72,7 +72,7 @@ def _qr_rule(g: Any, out: Any, a: Tensor, mode: str) -> Tensor:
     return _core.cat([gx, q @ gv], -1)
 
 
-@array_op(_qr_rule)
+@array_op(_qr_rule, batch=stacked)
 def _qr(xp: Any, a: Any, mode: str) -> Any:
     if mode == "r":
         r = xp.linalg.qr(a, mode="r")
@@ -107,7 +107,7 @@ class LUFactor(NamedTuple):
     pivots: Tensor
 
 
-@array_op()
+@array_op(batch=stacked)
 def _factor(xp: Any, a: Any) -> Any:
     """Gaussian elimination with the greatest pivot of each column, on all matrices of the batch at once."""
     lu = a.reshape((-1, *a.shape[-2:])).copy()
@@ -185,7 +185,7 @@ def _lu_rule(g: Any, out: Any, a: Tensor, p: Tensor, lower: Tensor, upper: Tenso
     return p @ solve_triangular(mh(up), half, upper=False, left=False)
 
 
-@array_op(_lu_rule, None, None, None)
+@array_op(_lu_rule, None, None, None, batch=stacked)
 def _given(xp: Any, a: Any, p: Any, lower: Any, upper: Any) -> Any:
     return lower, upper
 

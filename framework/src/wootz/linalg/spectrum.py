@@ -9,7 +9,7 @@ from wootz._core import Tensor
 from wootz.dtypes import finfo
 from wootz.linalg.checks import identity, matrices, mh, raising, square
 from wootz.linalg.system import solve
-from wootz.ops.array_op import array_op
+from wootz.ops.array_op import array_op, stacked
 from wootz.ops.complex_numbers import conj
 from wootz.ops.database import op
 
@@ -39,7 +39,7 @@ def _eigh_rule(g: Any, out: Any, a: Tensor, uplo: str) -> Tensor:
     return found
 
 
-@array_op(_eigh_rule)
+@array_op(_eigh_rule, batch=stacked)
 @raising("eigh", "The algorithm failed to converge")
 def _eigh(xp: Any, a: Any, uplo: str) -> Any:
     return tuple(xp.linalg.eigh(a, uplo))
@@ -73,7 +73,7 @@ def _eig_rule(g: Any, out: Any, a: Tensor) -> Tensor:
     return solve(mh(v), inner @ mh(v))
 
 
-@array_op(_eig_rule)
+@array_op(_eig_rule, batch=stacked)
 @raising("eig", "The algorithm failed to converge")
 def _eig(xp: Any, a: Any) -> Any:
     return tuple(xp.linalg.eig(a))
@@ -125,7 +125,7 @@ def _svd_rule(g: Any, out: Any, a: Tensor, full: bool) -> Tensor:
     return ga
 
 
-@array_op(_svd_rule)
+@array_op(_svd_rule, batch=stacked)
 @raising("svd", "The algorithm failed to converge")
 def _svd(xp: Any, a: Any, full: bool) -> Any:
     return tuple(xp.linalg.svd(a, full_matrices=full))
@@ -178,7 +178,7 @@ def _pinv_rule(g: Tensor, p: Tensor, a: Tensor, atol: Any, rtol: Any) -> Tensor:
     return left + right - through
 
 
-@array_op(_pinv_rule)
+@array_op(_pinv_rule, batch=stacked)
 @raising("pinv", "The algorithm failed to converge")
 def _pinv(xp: Any, a: Any, atol: Any, rtol: Any) -> Any:
     u, s, vh = xp.linalg.svd(a, full_matrices=False)

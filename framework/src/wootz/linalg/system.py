@@ -10,7 +10,7 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import ShapeError
 from wootz.linalg.checks import identity, matrices, mh, raising, square
-from wootz.ops.array_op import array_op
+from wootz.ops.array_op import array_op, stacked
 from wootz.ops.complex_numbers import conj
 from wootz.ops.database import op
 
@@ -22,7 +22,7 @@ __all__ = [
 SINGULAR = "The input matrix is singular, or some of the batch are"
 
 
-@array_op(lambda g, out, a: -mh(out) @ g @ mh(out))
+@array_op(lambda g, out, a: -mh(out) @ g @ mh(out), batch=stacked)
 @raising("inv", SINGULAR)
 def _inv(xp: Any, a: Any) -> Any:
     return xp.linalg.inv(a)
@@ -40,7 +40,7 @@ def _solve_rule_b(g: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return _solve(mh(a), g)
 
 
-@array_op(lambda g, x, a, b: -_solve_rule_b(g, x, a, b) @ mh(x), _solve_rule_b)
+@array_op(lambda g, x, a, b: -_solve_rule_b(g, x, a, b) @ mh(x), _solve_rule_b, batch=stacked)
 @raising("solve", SINGULAR)
 def _solve(xp: Any, a: Any, b: Any) -> Any:
     return xp.linalg.solve(a, b)
@@ -136,7 +136,7 @@ def _det_rule(g: Tensor, out: Tensor, a: Tensor) -> Tensor:
     return g * mh(_inv(a)) * conj(out).unsqueeze(-1).unsqueeze(-1)
 
 
-@array_op(_det_rule)
+@array_op(_det_rule, batch=stacked)
 def _det(xp: Any, a: Any) -> Any:
     return xp.linalg.det(a)
 
@@ -155,7 +155,7 @@ class Slogdet(NamedTuple):
     logabsdet: Tensor
 
 
-@array_op(lambda g, out, a: g[1].unsqueeze(-1).unsqueeze(-1) * mh(_inv(a)))
+@array_op(lambda g, out, a: g[1].unsqueeze(-1).unsqueeze(-1) * mh(_inv(a)), batch=stacked)
 def _slogdet(xp: Any, a: Any) -> Any:
     return tuple(xp.linalg.slogdet(a))
 

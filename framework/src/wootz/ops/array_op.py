@@ -27,11 +27,59 @@ Rule = Callable[..., Tensor | None]
 _HALVES = {_core.float16, _core.bfloat16}
 
 
+# How a function takes vmap's examples at once: (their number, arguments, those of them that differ between examples
+# with the examples in dimension 0, else None) give the arguments of the one call, or None where it cannot.
+Batch = Callable[[int, Sequence[Any], Sequence[Tensor | None]], Sequence[Any] | None]
+
+
+def broadcasting(size: int, args: Sequence[Any], batched: Sequence[Tensor | None]) -> Sequence[Any]:
+    """For functions of broadcast elements."""
+    rank = max(a.dim() for a in args if isinstance(a, Tensor))
+
+    def ready(a: Any, p: Tensor | None) -> Any:
+        return a if p is None else p.reshape((size, *(1,) * (rank - a.dim()), *a.shape))
+
+    return [ready(a, p) for a, p in zip(args, batched, strict=True)]
+
+
+def stacked(size: int, args: Sequence[Any], batched: Sequence[Tensor | None]) -> Sequence[Any] | None:
+    """For functions of stacks of matrices, of which no tensor argument that differs is less than a matrix."""
+    if any(p is not None and p.dim() < 3 for p in batched):
+        return None
+    return broadcasting(size, args, batched)
+
+
+def _in_front(size: int, args: Sequence[Any], batched: Sequence[Tensor | None]) -> list[Any]:
+    """Every tensor with the examples in front, also those that are one for all."""
+    return [
+        p if p is not None else a.expand((size, *a.shape)) if isinstance(a, Tensor) else a
+        for a, p in zip(args, batched, strict=True)
+    ]
+
+
+def along(place: int) -> Batch:
+    """For functions whose argument number ``place`` is a dimension of their tensors, or a tuple of dimensions."""
+
+    def batch(size: int, args: Sequence[Any], batched: Sequence[Tensor | None]) -> Sequence[Any] | None:
+        if place >= len(args) or args[place] is None or any(a.dim() == 0 for a in args if isinstance(a, Tensor)):
+            return None
+        made, dims = _in_front(size, args, batched), args[place]
+        made[place] = _later(dims) if isinstance(dims, int) else tuple(map(_later, dims))
+        return made
+
+    return batch
+
+
+def _later(dim: int) -> int:
+    return dim + 1 if dim >= 0 else dim
+
+
 class ArrayOp:
     """A forward function over ``xp`` and its rules, called with tensors."""
 
-    def __init__(self, forward: Callable[..., Any], rules: Sequence[Rule | None]) -> None:
+    def __init__(self, forward: Callable[..., Any], rules: Sequence[Rule | None], batch: Batch | None) -> None:
         self.name, self._forward, self._rules = forward.__name__.strip("_"), forward, rules
+        self._batch = batch
         self.__name__ = self.name
 
     def __call__(self, *args: Any, **parameters: Any) -> Tensor:
@@ -46,7 +94,7 @@ class ArrayOp:
             return cast(tuple[Tensor, ...], ask_classes(self.many, args, parameters))
         places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         if any(_core.vmap_level(args[i]) for i in places):
-            outputs, several = self._each_example(args, parameters)
+            outputs, several = self._examples(args, parameters)
         else:
             outputs, several = self._compute(args, parameters, places)
         if self._rules and is_grad_enabled() and any(args[i].requires_grad for i in places):
@@ -68,23 +116,32 @@ class ArrayOp:
             outputs = [arrays.to_tensor(a) for a in (found if several else (found,))]
         return tuple(_narrowed(t, floats) for t in outputs), several
 
-    def _each_example(self, args: Sequence[Any], parameters: dict[str, Any]) -> tuple[tuple[Tensor, ...], bool]:
-        """Inside vmap: the function once an example of the innermost level, without history of their own."""
+    def _examples(self, args: Sequence[Any], parameters: dict[str, Any]) -> tuple[tuple[Tensor, ...], bool]:
+        """Inside vmap: all examples of the innermost level, together if the op's `Batch` allows; without history."""
         level = max(_core.vmap_level(a) for a in args)
         batched = [_core.vmap_physical(a) if _core.vmap_level(a) == level else None for a in args]
         size = next(p.shape[0] for p in batched if p is not None)
-        if size == 0:
-            raise ValueError(f"vmap: {self.name} runs once an example, and there is none")
         before = _core.set_grad_enabled(False)
         try:
-            examples = []
-            for i in range(size):
-                given = [a if p is None else p.select(0, i) for a, p in zip(args, batched, strict=True)]
-                examples.append(self.many(*given, **parameters))
+            together = self._batch and self._batch(size, args, batched)
+            if together:
+                outputs = self.many(*together, **parameters)
+            else:
+                outputs = self._one_by_one(size, args, batched, parameters)
         finally:
             _core.set_grad_enabled(before)
-        joined = (_core.stack(list(parts), 0) for parts in zip(*examples, strict=True))
-        return tuple(_core.vmap_batch(t, level, size) for t in joined), len(examples[0]) > 1
+        return tuple(_core.vmap_batch(t, level, size) for t in outputs), len(outputs) > 1
+
+    def _one_by_one(
+        self, size: int, args: Sequence[Any], batched: Sequence[Tensor | None], parameters: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
+        if size == 0:
+            raise ValueError(f"vmap: {self.name} runs once an example, and there is none")
+        examples = []
+        for i in range(size):
+            given = [a if p is None else p.select(0, i) for a, p in zip(args, batched, strict=True)]
+            examples.append(self.many(*given, **parameters))
+        return tuple(_core.stack(list(parts), 0) for parts in zip(*examples, strict=True))
 
     def _device(self, args: Sequence[Any], places: Sequence[int]) -> str:
         kinds = {args[i]._device for i in places}
@@ -137,11 +194,12 @@ def _narrowed(t: Tensor, floats: set[dtype]) -> Tensor:
     return _core.cast(t, *floats) if t.dtype is _core.float32 and len(floats) == 1 and floats <= _HALVES else t
 
 
-def array_op(*rules: Rule | None) -> Callable[[Callable[..., Any]], ArrayOp]:
-    """Makes a function over ``xp`` an op of tensors; without rules it has no derivative."""
+def array_op(*rules: Rule | None, batch: Batch | None = None) -> Callable[[Callable[..., Any]], ArrayOp]:
+    """Makes a function over ``xp`` an op of tensors; without rules it has no derivative, without ``batch`` vmap
+    loops."""
 
     def make(forward: Callable[..., Any]) -> ArrayOp:
-        return ArrayOp(forward, rules)
+        return ArrayOp(forward, rules, batch)
 
     return make
 

@@ -7,7 +7,7 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.errors import ShapeError
-from wootz.ops.array_op import array_op, floating, wrapped, zeros
+from wootz.ops.array_op import along, array_op, floating, wrapped, zeros
 from wootz.ops.composite import Indexed
 from wootz.ops.database import op
 
@@ -21,7 +21,7 @@ def _backwards(x: Tensor, dim: int) -> Tensor:
     return _core.flip(_cumsum(_core.flip(x, dim), dim), dim)
 
 
-@array_op(lambda g, out, x, dim: _backwards(g, dim))
+@array_op(lambda g, out, x, dim: _backwards(g, dim), batch=along(1))
 def _cumsum(xp: Any, x: Any, dim: int) -> Any:
     return xp.cumsum(x, axis=dim, dtype=x.dtype)
 
@@ -67,7 +67,7 @@ def _from(x: Tensor, dim: int, i: int) -> Tensor:
     return _ranks(x, dim) >= i
 
 
-@array_op(_cumprod_rule)
+@array_op(_cumprod_rule, batch=along(1))
 def _cumprod(xp: Any, x: Any, dim: int) -> Any:
     return xp.cumprod(x, axis=dim, dtype=x.dtype)
 
@@ -81,7 +81,7 @@ def cumprod(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     return _cumprod(x, dim) if x.dim() else x.clone()
 
 
-@array_op()
+@array_op(batch=along(1))
 def _record_places(xp: Any, x: Any, dim: int, largest: bool) -> Any:
     """The place of the extremum so far, the last of equal ones; NaN is beyond everything."""
     x = xp.moveaxis(x, dim, -1)
@@ -115,7 +115,7 @@ def cummin(self: Tensor, dim: int) -> Indexed:
     return _running("cummin", self, dim)
 
 
-@array_op(lambda g, out, x, dim: _logcumsumexp_rule(g, out, x, dim))
+@array_op(lambda g, out, x, dim: _logcumsumexp_rule(g, out, x, dim), batch=along(1))
 def _logcumsumexp(xp: Any, x: Any, dim: int) -> Any:
     return xp.logaddexp.accumulate(x, axis=dim) if hasattr(xp.logaddexp, "accumulate") else _scanned(xp, x, dim)
 

@@ -10,7 +10,7 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.dtypes import finfo
 from wootz.errors import DTypeError
-from wootz.ops.array_op import array_op, floating, need_floating, need_integers, promoted
+from wootz.ops.array_op import array_op, broadcasting, floating, need_floating, need_integers, promoted
 from wootz.ops.database import op
 
 __all__ = [
@@ -28,7 +28,7 @@ arccos, arcsin, arctan, arctan2, fix = _core.acos, _core.asin, _core.atan, _core
 greater, greater_equal, less, less_equal, not_equal = _core.gt, _core.ge, _core.lt, _core.le, _core.ne
 
 
-@array_op(lambda g, out, x: g / _core.sqrt(x * x + 1))
+@array_op(lambda g, out, x: g / _core.sqrt(x * x + 1), batch=broadcasting)
 def _asinh(xp: Any, x: Any) -> Any:
     return xp.arcsinh(x)
 
@@ -39,7 +39,7 @@ def asinh(self: Tensor) -> Tensor:
     return _asinh(floating(self))
 
 
-@array_op(lambda g, out, x: g / _core.sqrt(x * x - 1))
+@array_op(lambda g, out, x: g / _core.sqrt(x * x - 1), batch=broadcasting)
 def _acosh(xp: Any, x: Any) -> Any:
     return xp.arccosh(x)
 
@@ -50,7 +50,7 @@ def acosh(self: Tensor) -> Tensor:
     return _acosh(floating(self))
 
 
-@array_op(lambda g, out, x: g / (1 - x * x))
+@array_op(lambda g, out, x: g / (1 - x * x), batch=broadcasting)
 def _atanh(xp: Any, x: Any) -> Any:
     return xp.arctanh(x)
 
@@ -64,7 +64,7 @@ def atanh(self: Tensor) -> Tensor:
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
 
 
-@array_op(lambda g, out, x: g * out * math.log(2))
+@array_op(lambda g, out, x: g * out * math.log(2), batch=broadcasting)
 def _exp2(xp: Any, x: Any) -> Any:
     return xp.exp2(x)
 
@@ -108,7 +108,7 @@ def sgn(self: Tensor) -> Tensor:
     return _core.complex_sgn(self) if self.dtype.is_complex else _core.sign(self)
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _signbit(xp: Any, x: Any) -> Any:
     return xp.signbit(x) if x.dtype.kind == "f" else x < 0
 
@@ -131,7 +131,7 @@ def isneginf(self: Tensor) -> Tensor:
     return self == -math.inf
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _isreal(xp: Any, x: Any) -> Any:
     return xp.isreal(x)
 
@@ -165,7 +165,7 @@ class Frexp(NamedTuple):
     exponent: Tensor
 
 
-@array_op(lambda g, out, x: g[0] * _exp2(-out[1].to(x.dtype)))
+@array_op(lambda g, out, x: g[0] * _exp2(-out[1].to(x.dtype)), batch=broadcasting)
 def _frexp(xp: Any, x: Any) -> Any:
     mantissa, exponent = xp.frexp(x)
     return mantissa, exponent.astype("int32")
@@ -184,7 +184,7 @@ def ldexp(self: Tensor, other: Tensor) -> Tensor:
     return self * exp2(floating(other).to(self.dtype) if self.dtype.is_floating_point else floating(other))
 
 
-@array_op(lambda g, out, x, y: g * (x / out), lambda g, out, x, y: g * (y / out))
+@array_op(lambda g, out, x, y: g * (x / out), lambda g, out, x, y: g * (y / out), batch=broadcasting)
 def _hypot(xp: Any, x: Any, y: Any) -> Any:
     return xp.hypot(x, y)
 
@@ -197,7 +197,7 @@ def hypot(self: Tensor, other: Tensor) -> Tensor:
     return _hypot(x, y)
 
 
-@array_op(lambda g, out, x, y: g, lambda g, out, x, y: -g * _core.trunc((x / y).detach()))
+@array_op(lambda g, out, x, y: g, lambda g, out, x, y: -g * _core.trunc((x / y).detach()), batch=broadcasting)
 def _fmod(xp: Any, x: Any, y: Any) -> Any:
     return xp.fmod(x, y)
 
@@ -211,7 +211,7 @@ def fmod(self: Tensor, other: Other) -> Tensor:
     return _fmod(x, y)
 
 
-@array_op(lambda g, out, x, y: g * _core.sign(x) * _core.sign(out), None)
+@array_op(lambda g, out, x, y: g * _core.sign(x) * _core.sign(out), None, batch=broadcasting)
 def _copysign(xp: Any, x: Any, y: Any) -> Any:
     return xp.copysign(x, y)
 
@@ -223,7 +223,7 @@ def copysign(self: Tensor, other: Other) -> Tensor:
     return _copysign(floating(x), floating(y).detach())
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _nextafter(xp: Any, x: Any, y: Any) -> Any:
     return xp.nextafter(x, y)
 
@@ -246,7 +246,7 @@ def heaviside(self: Tensor, values: Tensor) -> Tensor:
     return _core.where(x == 0, values.detach(), _core.where(_core.isnan(x), x, (x > 0).to(x.dtype)))
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _gcd(xp: Any, x: Any, y: Any) -> Any:
     return xp.gcd(x, y)
 
@@ -259,7 +259,7 @@ def gcd(self: Tensor, other: Tensor) -> Tensor:
     return _gcd(x, y)
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _lcm(xp: Any, x: Any, y: Any) -> Any:
     return xp.lcm(x, y)
 
@@ -272,7 +272,7 @@ def lcm(self: Tensor, other: Tensor) -> Tensor:
     return _lcm(x, y)
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _left_shift(xp: Any, x: Any, y: Any) -> Any:
     return xp.left_shift(x, y)
 
@@ -285,7 +285,7 @@ def bitwise_left_shift(self: Tensor, other: Tensor | int) -> Tensor:
     return _left_shift(x, y)
 
 
-@array_op()
+@array_op(batch=broadcasting)
 def _right_shift(xp: Any, x: Any, y: Any) -> Any:
     return xp.right_shift(x, y)
 
@@ -298,7 +298,7 @@ def bitwise_right_shift(self: Tensor, other: Tensor | int) -> Tensor:
     return _right_shift(x, y)
 
 
-@array_op(lambda g, out, x, y: g * _core.exp(x - out), lambda g, out, x, y: g * _core.exp(y - out))
+@array_op(lambda g, out, x, y: g * _core.exp(x - out), lambda g, out, x, y: g * _core.exp(y - out), batch=broadcasting)
 def _logaddexp(xp: Any, x: Any, y: Any) -> Any:
     return xp.logaddexp(x, y)
 
@@ -311,7 +311,7 @@ def logaddexp(self: Tensor, other: Tensor) -> Tensor:
     return _logaddexp(x, y)
 
 
-@array_op(lambda g, out, x, y: g * exp2(x - out), lambda g, out, x, y: g * exp2(y - out))
+@array_op(lambda g, out, x, y: g * exp2(x - out), lambda g, out, x, y: g * exp2(y - out), batch=broadcasting)
 def _logaddexp2(xp: Any, x: Any, y: Any) -> Any:
     return xp.logaddexp2(x, y)
 

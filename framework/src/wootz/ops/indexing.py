@@ -7,7 +7,7 @@ from typing import Any
 from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import ShapeError
-from wootz.ops.array_op import array_op, need_integers, wrapped
+from wootz.ops.array_op import along, array_op, need_integers, wrapped
 from wootz.ops.composite import broadcast_tensors
 from wootz.ops.database import op
 
@@ -106,7 +106,7 @@ def _combine(xp: Any, ufunc: Any, x: Any, index: Any, src: Any, dim: int) -> Any
     return out
 
 
-@array_op()
+@array_op(batch=along(3))
 def _extreme(xp: Any, x: Any, index: Any, src: Any, dim: int, largest: bool) -> Any:
     return _combine(xp, xp.maximum if largest else xp.minimum, x, index, src, dim)
 
@@ -161,7 +161,9 @@ def _product_rule(g: Tensor, out: Tensor, x: Tensor, index: Tensor, src: Tensor,
     return g * _product(x.detach() * 0 + 1, index, src, dim)
 
 
-@array_op(_product_rule, None, lambda g, out, x, index, src, dim: _product_without(g, x, index, src, dim))
+@array_op(
+    _product_rule, None, lambda g, out, x, index, src, dim: _product_without(g, x, index, src, dim), batch=along(3)
+)
 def _product(xp: Any, x: Any, index: Any, src: Any, dim: int) -> Any:
     return _combine(xp, xp.multiply, x, index, src, dim)
 

@@ -179,12 +179,6 @@ def chebyshev(u: Any, table: tuple[float, ...]) -> Any:
     return u * a - b + table[0]
 
 
-def erf_of(xp: Any, x: Any) -> Any:
-    """The error function."""
-    near = xp.minimum(xp.abs(x), 1)
-    return xp.where(xp.abs(x) <= 1, x * chebyshev(2 * near * near - 1, ERF), xp.sign(x) * (1 - erfc_of(xp, xp.abs(x))))
-
-
 def erfcx_of(xp: Any, x: Any) -> Any:
     """exp(x²) erfc(x)."""
     t = 2 / (2 + xp.abs(x))
@@ -220,17 +214,6 @@ def erfcinv_of(xp: Any, q: Any) -> Any:
         step = (inside * xp.exp(y * y) - erfcx_of(xp, y)) * (math.sqrt(math.pi) / 2)
         y = y - step / (1 + y * step)
     return xp.where(q == 0, math.inf, xp.where((q > 0) & (q <= 1), y, math.nan))
-
-
-def erfinv_of(xp: Any, x: Any) -> Any:
-    """The y with erf(y) = x."""
-    size = xp.minimum(xp.abs(x), 0.5)
-    y = size * (math.sqrt(math.pi) / 2) * (1 + size * size * (math.pi / 12))
-    for _ in range(4):
-        step = (erf_of(xp, y) - size) * xp.exp(y * y) * (math.sqrt(math.pi) / 2)
-        y = y - step / (1 + y * step)
-    far = erfcinv_of(xp, 1 - xp.abs(x))
-    return xp.where(xp.abs(x) <= 1, xp.sign(x) * xp.where(xp.abs(x) < 0.5, y, far), math.nan)
 
 
 def i0e_of(xp: Any, x: Any) -> Any:
@@ -271,23 +254,6 @@ def lgamma_of(xp: Any, x: Any) -> Any:
     sine = xp.abs(_sinpi(xp, xp.where(left, x, 0.5)))
     out = xp.where(left, math.log(math.pi) - xp.log(sine) - right, right)
     return xp.where(xp.isinf(x), math.inf, out)
-
-
-def digamma_of(xp: Any, x: Any) -> Any:
-    """The derivative of lgamma: its asymptotic series from 10 on, the recurrence below, reflection on the left."""
-    left = x < 0.5
-    y = xp.where(left, 1 - x, x)
-    harmonic = xp.zeros_like(y)
-    for _ in range(10):
-        harmonic = xp.where(y < 10, harmonic + 1 / y, harmonic)
-        y = xp.where(y < 10, y + 1, y)
-    inverse = 1 / (y * y)
-    tail = sum(b / (2 * k) * inverse**k for k, b in enumerate(BERNOULLI[:8], 1))
-    right = xp.log(y) - 0.5 / y - tail - harmonic
-    part = xp.where(left, x - xp.round(x), 0.25)
-    out = xp.where(left, right - math.pi / xp.tan(math.pi * part), right)
-    out = xp.where((x < 0) & (x == xp.floor(x)), math.nan, out)
-    return xp.where(x == 0, xp.copysign(math.inf, -x), out)
 
 
 def zeta_of(xp: Any, s: Any, q: Any) -> Any:

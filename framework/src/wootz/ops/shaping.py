@@ -151,8 +151,7 @@ def diag_embed(self: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) ->
     first, second = (wrapped("diag_embed", d, self.dim() + 1) for d in (dim1, dim2))
     if first == second:
         raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    out = zeros(self, (*self.shape[:-1], n, n))
-    out.diagonal(offset, -2, -1).copy_(self)
+    out = _core.diagonal_backward(self, (*self.shape[:-1], n, n), offset, -2, -1)
     return movedim(out, (-2, -1), (first, second))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops.array_op import array_op, floating, need_integers, promoted, wrapped
+from wootz.ops.array_op import along, array_op, floating, need_integers, promoted, wrapped
 from wootz.ops.composite import Indexed
 from wootz.ops.database import op
 
@@ -18,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@array_op()
+@array_op(batch=along(1))
 def _order(xp: Any, x: Any, dim: int, descending: bool, stable: bool) -> Any:
     if x.ndim == 0:
         return xp.zeros((), "int64")
@@ -51,7 +51,7 @@ def msort(self: Tensor) -> Tensor:
     return sort(self, 0).values
 
 
-@array_op()
+@array_op(batch=along(2))
 def _top(xp: Any, x: Any, k: int, dim: int, largest: bool, ordered: bool) -> Any:
     n = x.shape[dim]
     order = xp.argpartition(x, n - k if largest else k - 1, axis=dim) if 0 < k < n else xp.argsort(x, axis=dim)
@@ -77,7 +77,7 @@ def topk(self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool
     return Indexed(_core.gather(self, dim, where), where)
 
 
-@array_op()
+@array_op(batch=along(2))
 def _kth(xp: Any, x: Any, k: int, dim: int) -> Any:
     return xp.expand_dims(xp.take(xp.argpartition(x, k, axis=dim), k, axis=dim), dim)
 
@@ -106,7 +106,7 @@ def kthvalue(self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Inde
     return _picked(x, _kth(x, k - 1, dim), dim, keepdim)
 
 
-@array_op()
+@array_op(batch=along(1))
 def _middle(xp: Any, x: Any, dim: int, ignore: bool) -> Any:
     order = xp.argsort(x, axis=dim, kind="stable")
     missing = xp.isnan(x).sum(axis=dim, keepdims=True)
@@ -136,7 +136,7 @@ def nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> An
     return _median("nanmedian", self, dim, keepdim)
 
 
-@array_op()
+@array_op(batch=along(1))
 def _mode(xp: Any, x: Any, dim: int) -> Any:
     x = xp.moveaxis(x, dim, -1)
     order = xp.argsort(x, axis=-1, kind="stable")

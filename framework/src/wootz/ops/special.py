@@ -7,62 +7,13 @@ from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.ops.array_op import array_op, floating, promoted
+from wootz.ops.array_op import array_op, broadcasting, floating, promoted
 from wootz.ops.database import op
-from wootz.ops.series import digamma_of, erfc_of, erfinv_of, gammainc_of, i0e_of, i1e_of, lgamma_of, zeta_of
+from wootz.ops.series import gammainc_of, i0e_of, i1e_of
 
-__all__ = [
-    "digamma",
-    "erfc",
-    "erfinv",
-    "i0",
-    "igamma",
-    "igammac",
-    "lgamma",
-    "logit",
-    "mvlgamma",
-    "polygamma",
-    "sinc",
-    "xlogy",
-]
+__all__ = ["i0", "igamma", "igammac", "logit", "mvlgamma", "polygamma", "sinc", "xlogy"]
 
 Other = Tensor | float
-
-
-def _digamma_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
-    return g * polygamma(1, x)
-
-
-@array_op(_digamma_rule)
-def _digamma(xp: Any, x: Any) -> Any:
-    return digamma_of(xp, x)
-
-
-@op("P(2, 3)", "N(2, 3) * 2", "P()", "P(0, 2)", "S(2, 3)", tolerance=1e-12, inplace=True)
-def digamma(self: Tensor) -> Tensor:
-    """The derivative of `lgamma`; NaN at negative integers."""
-    return _digamma(floating(self))
-
-
-@array_op(lambda g, out, x: g * digamma(x))
-def _lgamma(xp: Any, x: Any) -> Any:
-    return lgamma_of(xp, x)
-
-
-@op("P(2, 3)", "N(2, 3) * 2", "P()", "P(0, 2)", "P(3) * 40", tolerance=1e-13, inplace=True,
-    reference="np.vectorize(math.lgamma, otypes=[float])")  # fmt: skip
-def lgamma(self: Tensor) -> Tensor:
-    """The logarithm of |gamma(self)|."""
-    return _lgamma(floating(self))
-
-
-def _polygamma_rule(g: Tensor, out: Tensor, x: Tensor, n: int) -> Tensor:
-    return g * _polygamma(x, n + 1)
-
-
-@array_op(_polygamma_rule)
-def _polygamma(xp: Any, x: Any, n: int) -> Any:
-    return (-1.0) ** (n + 1) * math.factorial(n) * zeta_of(xp, xp.asarray(n + 1.0, x.dtype), x)
 
 
 @op("1, P(2, 3)", "2, P(2, 3)", "0, P(3)", "3, P()", tolerance=1e-8)
@@ -70,7 +21,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of `digamma`. Raises ValueError for negative n."""
     if n < 0:
         raise ValueError("polygamma(n, x) does not support negative n.")
-    return digamma(input) if n == 0 else _polygamma(floating(input), n)
+    return _core.digamma(input) if n == 0 else _core.polygamma_of(input, float(n))
 
 
 @op("P(2, 3) + 2, 2", "P(3) + 3, 3", tolerance=1e-12, inplace=True)
@@ -80,29 +31,7 @@ def mvlgamma(self: Tensor, p: int) -> Tensor:
         raise ValueError(f"mvlgamma: expected p >= 1 and all elements to be greater than (p-1)/2, found p={p}")
     x = floating(self).unsqueeze(-1)
     halves = _core.arange(0, p, 1, x.dtype).to(x.device) / 2
-    return _core.sum(lgamma(x - halves), -1) + p * (p - 1) / 4 * math.log(math.pi)
-
-
-@array_op(lambda g, out, x: g * _core.exp(-x * x) * (-2 / math.sqrt(math.pi)))
-def _erfc(xp: Any, x: Any) -> Any:
-    return erfc_of(xp, x)
-
-
-@op("N(2, 3)", "N(5) * 5", "N()", "N(0, 2)", reference="np.vectorize(math.erfc, otypes=[float])", inplace=True)
-def erfc(self: Tensor) -> Tensor:
-    """1 - erf(self), accurate where that is small."""
-    return _erfc(floating(self))
-
-
-@array_op(lambda g, out, x: g * _core.exp(out * out) * (math.sqrt(math.pi) / 2))
-def _erfinv(xp: Any, x: Any) -> Any:
-    return erfinv_of(xp, x)
-
-
-@op("U(2, 3)", "U()", "U(0, 2)", "U(3) * 0.01", tolerance=1e-12, inplace=True, autocast={"cuda": "wide"})
-def erfinv(self: Tensor) -> Tensor:
-    """The y with erf(y) = self; infinite at -1 and 1, NaN beyond."""
-    return _erfinv(floating(self))
+    return _core.sum(_core.lgamma(x - halves), -1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
 @op("P(2, 3) / 3", "P(3) / 3, 0.3", "P() / 3", inplace=True, reference="lambda x, eps=None: "
@@ -139,7 +68,7 @@ def _i0e_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
     return g * (i1e_op(x) - _core.sign(x) * out)
 
 
-@array_op(_i0e_rule)
+@array_op(_i0e_rule, batch=broadcasting)
 def i0e_op(xp: Any, x: Any) -> Any:
     """exp(-|x|) I0(x)."""
     return i0e_of(xp, x)
@@ -150,7 +79,7 @@ def _i1e_rule(g: Tensor, out: Tensor, x: Tensor) -> Tensor:
     return g * _core.where(x == 0, 0.5, i0e_op(x) - out * (_core.sign(x) + 1 / safe))
 
 
-@array_op(_i1e_rule)
+@array_op(_i1e_rule, batch=broadcasting)
 def i1e_op(xp: Any, x: Any) -> Any:
     """exp(-|x|) I1(x)."""
     return i1e_of(xp, x)
@@ -165,15 +94,15 @@ def i0(self: Tensor) -> Tensor:
 
 def _density(g: Tensor, a: Tensor, x: Tensor) -> Tensor:
     """The derivative of `igamma` by its second argument: the density of the gamma distribution."""
-    return g * _core.exp((a - 1) * _core.log(x) - x - _lgamma(a))
+    return g * _core.exp((a - 1) * _core.log(x) - x - _core.lgamma(a))
 
 
-@array_op(None, lambda g, out, a, x: _density(g, a.detach(), x))
+@array_op(None, lambda g, out, a, x: _density(g, a.detach(), x), batch=broadcasting)
 def _igamma(xp: Any, a: Any, x: Any) -> Any:
     return gammainc_of(xp, a, x, False)
 
 
-@array_op(None, lambda g, out, a, x: -_density(g, a.detach(), x))
+@array_op(None, lambda g, out, a, x: -_density(g, a.detach(), x), batch=broadcasting)
 def _igammac(xp: Any, a: Any, x: Any) -> Any:
     return gammainc_of(xp, a, x, True)
 

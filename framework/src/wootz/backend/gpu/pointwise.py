@@ -26,7 +26,7 @@ REAL = frozenset(("abs", "complex_angle"))  # of complex numbers
 FLOATING = frozenset((
     "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu", "elu", "div", "atan2", "lerp",
     "reciprocal", "sqrt", "rsqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
-    "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid",
+    "acos", "atan", "sinh", "cosh", "tanh", "erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma_of", "sigmoid",
 ))  # fmt: skip
 BOOLEAN = frozenset((
     "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "logical_not", "isnan", "isinf",
@@ -35,7 +35,7 @@ BOOLEAN = frozenset((
 _KERNEL_NAMES = {"gelu_erf": "gelu"}
 _ROUNDING = frozenset(("floor", "ceil", "round", "trunc"))
 _LOGICAL = frozenset(("logical_and", "logical_or", "logical_xor"))
-_SHAPED = frozenset(("softplus", "leaky_relu", "elu"))  # of one operand and up to two numbers
+_SHAPED = frozenset(("softplus", "leaky_relu", "elu", "polygamma_of"))  # of one operand and up to two numbers
 _OF_BOOLS = {f"bitwise_{name}": f"logical_{name}" for name in ("and", "or", "xor", "not")}
 _HALVES = frozenset(("float16", "bfloat16"))
 _SCALARS: dict[str, Any] = {"f64": np.float64, "i64": np.int64, "boolean": np.uint8}  # the others compute in float32
@@ -333,7 +333,8 @@ _WHOLE: dict[str, Callable[..., Tensor]] = {
 _UNARY = (
     "neg", "abs", "sign", "square", "relu", "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu",
     "elu", "reciprocal", "sqrt", "rsqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
-    "acos", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid", "floor", "ceil", "round", "trunc", "logical_not", "isnan",
+    "acos", "atan", "sinh", "cosh", "tanh", "erf", "erfc", "erfinv", "lgamma", "digamma",
+    "polygamma_of", "sigmoid", "floor", "ceil", "round", "trunc", "logical_not", "isnan",
     "isinf", "isfinite", "bitwise_not", "conj_physical", "complex_sgn", "complex_angle",
 )  # fmt: skip
 _BINARY = (
