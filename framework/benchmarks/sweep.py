@@ -1,8 +1,8 @@
 """Times many ops at three sizes beside PyTorch, worst ratio first: `python benchmarks/sweep.py [FILTER] [THREADS]`.
 
-The same expression runs in both libraries, in turns, float32 unless it says otherwise; each figure is the best of several
-rounds. On one thread processor time counts, so that a busy machine tells the same; on more the wall's. A ratio says how
-many times as long PyTorch takes. Without PyTorch the times alone are printed.
+The same expression runs in both libraries, in turns, float32 unless it says otherwise; each figure is the best of
+several rounds. On one thread processor time counts, so that a busy machine tells the same; on more the wall's. A
+ratio says how many times as long PyTorch takes. Without PyTorch the times alone are printed.
 """
 
 from __future__ import annotations
@@ -196,9 +196,8 @@ def main() -> None:
                 continue
             times = in_turns([lambda i=i, c=call: c(i) for i in inputs], clock)  # type: ignore[misc]
             rows.append((times[1] / times[0] if t else 0.0, f"{name}, {size}", times[0]))
-    print(
-        f"wootz {wootz.__version__} on {wootz._core.isa()}, {threads} thread(s), PyTorch {t.__version__ if t else 'absent'}"
-    )
+    peer = f"PyTorch {t.__version__ if t else 'absent'}"
+    print(f"wootz {wootz.__version__} on {wootz._core.isa()}, {threads} thread(s), {peer}")
     print(f"{'':38}{'wootz µs':>12}{'PyTorch':>10}")
     for ratio, label, ours in sorted(rows):
         print(f"{label:38}{ours * 1e6:12.2f}" + (f"{ratio:9.2f}x" if ratio else f"{'-':>10}"))

@@ -5,8 +5,10 @@ import pytest
 
 import wootz
 from wootz import nn
-from wootz.autograd import gradcheck
+from wootz.autograd import gradcheck, gradgradcheck
 from wootz.errors import ShapeError
+from wootz.func import grad as func_grad
+from wootz.func import vmap
 from wootz.nn.utils import rnn
 
 F64 = wootz.float64
@@ -225,3 +227,53 @@ def test_padding_and_packing():
 def test_what_does_not_fit_is_refused(make, error):
     with pytest.raises((ValueError, ShapeError), match=error):
         make()
+
+
+def stepped(cell: nn.Module, x: wootz.Tensor, reverse: bool = False) -> wootz.Tensor:
+    """A layer's outputs by its cell, a step at a time."""
+    state, out = None, []
+    for part in reversed(x.unbind(0)) if reverse else x.unbind(0):
+        state = cell(part, state)
+        out.append(state[0] if isinstance(state, tuple) else state)
+    return wootz.stack(out[::-1] if reverse else out)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_whole_sequence_and_its_gradients_are_the_cells(kind: str, bias: bool) -> None:
+    wootz.manual_seed(0)
+    layer = getattr(nn, kind)(3, 4, bias=bias, bidirectional=True, dtype=wootz.float64)
+    x, weight = wootz.randn(5, 2, 3, dtype=wootz.float64), wootz.randn(5, 2, 8, dtype=wootz.float64)
+    cells = []
+    for suffix in ("_l0", "_l0_reverse"):
+        cell = getattr(nn, kind + "Cell")(3, 4, bias=bias, dtype=wootz.float64)
+        cell.load_state_dict({n: getattr(layer, n + suffix).detach() for n, _ in cell.named_parameters()})
+        cells.append(cell)
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found = layer(a)[0]
+    expected = wootz.cat([stepped(cells[0], b), stepped(cells[1], b, reverse=True)], -1)
+    wootz.testing.assert_close(found, expected)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    wootz.testing.assert_close(a.grad, b.grad)
+    for cell, suffix in zip(cells, ("_l0", "_l0_reverse"), strict=True):
+        for name, parameter in cell.named_parameters():
+            wootz.testing.assert_close(getattr(layer, name + suffix).grad, parameter.grad)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_whole_sequence_has_second_derivatives_and_runs_inside_vmap(kind: str) -> None:
+    wootz.manual_seed(1)
+    layer = getattr(nn, kind)(2, 3, dtype=wootz.float64)
+    x = wootz.randn(3, 2, 2, dtype=wootz.float64, requires_grad=True)
+    assert gradcheck(lambda v: layer(v)[0], (x,)) and gradgradcheck(lambda v: layer(v)[0], (x,))
+    many = wootz.randn(4, 3, 2, 2, dtype=wootz.float64)
+    together = vmap(func_grad(lambda v: layer(v)[0].square().sum()))(many)
+    for one, found in zip(many, together, strict=True):
+        one = one.clone().requires_grad_()
+        layer(one)[0].square().sum().backward()
+        wootz.testing.assert_close(found, one.grad)
+    jacobian = vmap(lambda g: wootz.autograd.grad(layer(x)[0], x, g)[0])(
+        wootz.eye(18, dtype=wootz.float64).reshape((18, 3, 2, 3))
+    )
+    wootz.testing.assert_close(jacobian[5], wootz.autograd.grad(layer(x)[0].flatten()[5], x)[0])

@@ -13,6 +13,7 @@ from wootz.nn import functional as F
 from wootz.nn import init
 from wootz.nn.module import Module
 from wootz.nn.parameter import Parameter
+from wootz.nn.sequence import GRUSequence, LSTMSequence, fits
 from wootz.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
@@ -63,9 +64,12 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 def _run(step: Step, x: Tensor, sizes: Sequence[int], state: State, w: _Weights, reverse: bool) -> tuple[Tensor, State]:
     """One layer in one direction over packed steps. Rows of ended (or not yet begun) sequences keep their state."""
-    parts = F.linear(x, w.ih, w.b_ih).split(list(sizes))  # the input's share of all steps in one product
+    drive = F.linear(x, w.ih, w.b_ih)  # the input's share of all steps in one product
     if step is _lstm or x.device.type == "cuda":  # PyTorch's fused layers keep their state in autocast's type
-        state = tuple(s.to(parts[0].dtype) for s in state)
+        state = tuple(s.to(drive.dtype) for s in state)
+    if step in _WHOLE and w.hr is None and sizes[-1] == sizes[0] and fits(drive, *state, w.hh, w.b_hh):
+        return _together(step, drive.reshape((len(sizes), sizes[0], -1)), state, w, reverse)
+    parts = drive.split(list(sizes))
     outputs: list[Tensor] = []
     for part in reversed(parts) if reverse else parts:
         live = part.shape[0]
@@ -74,6 +78,17 @@ def _run(step: Step, x: Tensor, sizes: Sequence[int], state: State, w: _Weights,
         whole = live == state[0].shape[0]
         state = new if whole else tuple(wootz.cat([n, s[live:]]) for n, s in zip(new, state, strict=True))
     return wootz.cat(outputs[::-1] if reverse else outputs), state
+
+
+_WHOLE: dict[Step, Any] = {_lstm: LSTMSequence, _gru: GRUSequence}
+
+
+def _together(step: Step, drive: Tensor, state: State, w: _Weights, reverse: bool) -> tuple[Tensor, State]:
+    """Sequences of one length, as one function of all steps."""
+    outputs = _WHOLE[step].apply(drive.flip(0) if reverse else drive, *state, w.hh, w.b_hh)
+    hidden, rest = (outputs[0], tuple(outputs[1:])) if isinstance(outputs, tuple) else (outputs, ())
+    end = (hidden[-1], *rest)
+    return (hidden.flip(0) if reverse else hidden).flatten(0, 1), end
 
 
 class RNNBase(Module):

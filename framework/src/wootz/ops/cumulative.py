@@ -84,15 +84,20 @@ def cumprod(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
 @array_op(batch=along(1))
 def _record_places(xp: Any, x: Any, dim: int, largest: bool) -> Any:
     """The place of the extremum so far, the last of equal ones; NaN is beyond everything."""
-    x = xp.moveaxis(x, dim, -1)
-    best = x.copy()
-    where = xp.zeros(x.shape, "int64")
-    for i in range(1, x.shape[-1]):
-        now, before = x[..., i], best[..., i - 1]
-        take = xp.isnan(now) | ((now >= before) if largest else (now <= before))
-        best[..., i] = xp.where(take, now, before)
-        where[..., i] = xp.where(take, i, where[..., i - 1])
-    return xp.moveaxis(where, -1, dim)
+    best = _accumulated(xp, xp.maximum if largest else xp.minimum, x, dim)
+    ranks = xp.arange(x.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+    return _accumulated(xp, xp.maximum, xp.where((x == best) | xp.isnan(x), ranks, 0), dim)
+
+
+def _accumulated(xp: Any, f: Any, x: Any, dim: int) -> Any:
+    """The running f along a dimension; by doubling for array modules whose functions do not accumulate."""
+    if hasattr(f, "accumulate"):
+        return f.accumulate(x, axis=dim)
+    out, step = xp.moveaxis(x, dim, -1).copy(), 1
+    while step < out.shape[-1]:
+        out = xp.concatenate([out[..., :step], f(out[..., step:], out[..., :-step])], axis=-1)
+        step *= 2
+    return xp.moveaxis(out, -1, dim)
 
 
 def _running(op: str, self: Tensor, dim: int) -> Indexed:
@@ -117,16 +122,7 @@ def cummin(self: Tensor, dim: int) -> Indexed:
 
 @array_op(lambda g, out, x, dim: _logcumsumexp_rule(g, out, x, dim), batch=along(1))
 def _logcumsumexp(xp: Any, x: Any, dim: int) -> Any:
-    return xp.logaddexp.accumulate(x, axis=dim) if hasattr(xp.logaddexp, "accumulate") else _scanned(xp, x, dim)
-
-
-def _scanned(xp: Any, x: Any, dim: int) -> Any:
-    """The same by doubling, for array modules whose functions do not accumulate."""
-    out, step = xp.moveaxis(x, dim, -1).copy(), 1
-    while step < out.shape[-1]:
-        out = xp.concatenate([out[..., :step], xp.logaddexp(out[..., step:], out[..., :-step])], axis=-1)
-        step *= 2
-    return xp.moveaxis(out, -1, dim)
+    return _accumulated(xp, xp.logaddexp, x, dim)
 
 
 def _logcumsumexp_rule(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Tensor:
