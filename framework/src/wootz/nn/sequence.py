@@ -35,12 +35,10 @@ def _again(run: Callable[..., Any], inputs: Sequence[Tensor | None], grads: Sequ
     """The gradients of the inputs through recorded steps."""
     with enable_grad():
         outputs = run(*inputs)
-        wanted = [i for i, t in enumerate(inputs) if t is not None and t.requires_grad]
-        found = grad(outputs, [inputs[i] for i in wanted], list(grads), create_graph=_core.is_grad_enabled())
-    out: list[Tensor | None] = [None] * len(inputs)
-    for i, g in zip(wanted, found, strict=True):
-        out[i] = g
-    return out
+        wanted = {i: t for i, t in enumerate(inputs) if t is not None and t.requires_grad}
+        found = grad(outputs, list(wanted.values()), list(grads), create_graph=True)
+    gradients = dict(zip(wanted, found, strict=True))
+    return [gradients.get(i) for i in range(len(inputs))]
 
 
 def _recorded(grads: Sequence[Tensor]) -> bool:
