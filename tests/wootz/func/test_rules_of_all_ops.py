@@ -33,8 +33,12 @@ EXAMPLES = 3
 
 # Ops that read values to decide on shapes or branches, which vmap refuses.
 REFUSED = frozenset((
-    "argwhere", "bincount", "histc", "index_copy", "index_fill", "linalg.lstsq", "linalg.matrix_exp", "masked_scatter",
+    "allclose", "argwhere", "bincount", "equal", "histc", "index_copy", "index_fill", "linalg.lstsq",
+    "linalg.matrix_exp", "masked_scatter",
     "masked_select", "mvlgamma", "nanquantile", "quantile", "repeat_interleave", "tensor_split",
+    *(f"nn.functional.{name}" for name in (
+        "binary_cross_entropy", "ctc_loss", "embedding_bag", "multilabel_margin_loss", "one_hot",
+    )),
     *(f"special.{kind}_polynomial_{letter}" for kind, letter in (
         ("chebyshev", "t"), ("chebyshev", "u"), ("chebyshev", "v"), ("chebyshev", "w"), ("hermite", "h"),
         ("hermite", "he"), ("laguerre", "l"), ("legendre", "p"),

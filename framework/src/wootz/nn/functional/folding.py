@@ -7,6 +7,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.padding import pad
 from wootz.nn.functional.sizes import Ints, each
+from wootz.ops.array_op import zeros
 from wootz.ops.database import op
 
 __all__ = ["fold", "unfold"]
@@ -70,7 +71,7 @@ def fold(
         )
     channels = columns.shape[1] // len(taps)
     parts = columns.reshape((columns.shape[0], channels, len(taps), rows, across))
-    out = wootz.zeros((columns.shape[0], channels, *windows.padded), dtype=input.dtype, device=input.device)
+    out = zeros(columns, (columns.shape[0], channels, *windows.padded))
     for i, (a, b) in enumerate(taps):
         out[:, :, a, b] += parts[:, :, i]
     top, left = windows.padding

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import wootz
 from wootz._tensor import Tensor
 from wootz.errors import ShapeError
+from wootz.ops.array_op import filled
 from wootz.ops.database import op
 from wootz.ops.precision import autocasting
 
@@ -63,7 +64,7 @@ def _constant(input: Tensor, sides: list[tuple[int, int, int]], value: float) ->
     shape = list(input.shape)
     for dim, left, right in grown:
         shape[dim] += left + right
-    out = wootz.full(shape, value, dtype=input.dtype, device=input.device)
+    out = filled(input, shape, value)
     inside = out
     for dim, left, right in grown:
         inside = inside.narrow(dim, left, shape[dim] - left - right)
