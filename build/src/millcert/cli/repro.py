@@ -75,9 +75,10 @@ def repro_command(
     request = _request(project, variants, architectures, reused, store)
     plans = (alone if everything else pairwise)((python,) if python else installed_pythons())
     settings = {name: varied for name, _, varied in plans}
+    steps = _steps(project, request)
     folders = Scratch(store, request, scratch or Path(tempfile.gettempdir()))
     try:
-        runs = _build(project, request, [(name, outside, folders.folder(name, outside)) for name, outside, _ in plans])
+        runs = _build(request, steps, [(name, outside, folders.folder(name, outside)) for name, outside, _ in plans])
     except BaseException:
         messages().print("what was finished is kept: the same command goes on from there", markup=False)
         raise
@@ -98,16 +99,21 @@ def _store(root: Path | None) -> Store:
     return Store(root or default_root(os.environ))
 
 
-def _build(project: Project, request: Request, plans: Sequence[tuple[str, Outside, Path]]) -> list[Run]:
-    from millcert.cli.progress import RebuildProgress
+def _steps(project: Project, request: Request) -> int:
+    """How many steps a rebuild of the request has."""
     from millcert.hermetic.toolchain import toolchain_of
-    from millcert.rebuild.run import Builds
 
     chosen = project.variants(request.variants)
     architectures = request.architectures or list(project.targets.architectures)
     plan, _ = project.plan(request.store, toolchain_of(*project.locks(chosen), chosen), chosen, architectures)
-    names = [name for name, _, _ in plans]
-    with RebuildProgress(names, len(plan.nodes.keys() - set(request.reused))) as progress:
+    return len(plan.nodes.keys() - set(request.reused))
+
+
+def _build(request: Request, steps: int, plans: Sequence[tuple[str, Outside, Path]]) -> list[Run]:
+    from millcert.cli.progress import RebuildProgress
+    from millcert.rebuild.run import Builds
+
+    with RebuildProgress([name for name, _, _ in plans], steps) as progress:
         return Builds(request, progress.heard).run(plans)
 
 
