@@ -192,10 +192,31 @@ def _sum_to(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return x.sum(tuple(d for d, n in enumerate(size) if n == 1 and x.shape[d] != 1), keepdims=True)
 
 
+def _philox(key: int, draw: int, block: int) -> list[int]:
+    """Four words of Philox 4x32-10 (Salmon et al. 2011)."""
+    low = 2**32 - 1
+    k, c = [key & low, key >> 32], [block & low, block >> 32, draw & low, draw >> 32]
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [q >> 32 ^ c[1] ^ k[0], q & low, p >> 32 ^ c[3] ^ k[1], p & low]
+        k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
+    return c
+
+
+def _dropout(x: np.ndarray, p: float, seed: int, draw: int) -> np.ndarray:
+    """Element i is decided by 53 bits of half i % 2 of block i // 2."""
+    out = np.zeros(x.size)
+    for i, value in enumerate(x.ravel()):
+        words = _philox(seed % 2**64, draw % 2**64, i // 2)
+        bits = (words[2 * (i % 2) + 1] << 32 | words[2 * (i % 2)]) >> 11
+        out[i] = value / (1 - p) if bits / 2**53 < 1 - p else 0
+    return out.reshape(x.shape)
+
+
 REFERENCES: dict[str, Any] = {
     **windows.REFERENCES,
     "np": np, "math": math, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to,
     "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter, "squeeze": _squeeze, "flatten": _flatten, "unfold": _unfold,
-    "index_add": _index_add, "scatter_add": _scatter_add, "cross_entropy_rows": _cross_entropy_rows,
+    "index_add": _index_add, "scatter_add": _scatter_add, "dropout": _dropout, "cross_entropy_rows": _cross_entropy_rows,
 }  # fmt: skip

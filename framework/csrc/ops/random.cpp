@@ -2,8 +2,11 @@
 
 #include <cmath>
 #include <mutex>
+#include <type_traits>
 
 #include "core/parallel.h"
+#include "forward.h"
+#include "ops/rules.h"
 
 namespace wootz::random {
 namespace {
@@ -178,3 +181,24 @@ Tensor permutation(int64_t n, State at) {
 }
 
 }  // namespace wootz::random
+
+namespace wootz::forward {
+
+Tensor dropout(const Tensor& self, double p, int64_t seed, int64_t draw) {
+  WOOTZ_CHECK(p >= 0 && p <= 1, ErrorKind::Value, "dropout: p is a probability, between 0 and 1");
+  Tensor x = wootz::contiguous(self), out = empty(self.shape(), self.dtype());
+  const double scale = p < 1 ? 1 / (1 - p) : 0;
+  visit_stored(self.dtype(), "dropout", [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using C = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    const T* from = x.data<T>();
+    T* to = out.data<T>();
+    random::pairs(x.numel(), {static_cast<uint64_t>(seed), static_cast<uint64_t>(draw)}, [&](const random::Block& b, int64_t i, int n) {
+      for (int k = 0; k < n; ++k)
+        to[i + k] = static_cast<T>(random::unit(random::wide(b, k)) < 1 - p ? static_cast<C>(from[i + k]) * static_cast<C>(scale) : C(0));
+    });
+  });
+  return out;
+}
+
+}  // namespace wootz::forward

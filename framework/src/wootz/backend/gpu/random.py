@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +12,13 @@ from wootz import _core
 from wootz._core import Tensor
 from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
-from wootz.backend.gpu.pointwise import cast, fill
+from wootz.backend.gpu.pointwise import cast, fill, wide_type
 from wootz.dtypes import dtype
 from wootz.errors import DTypeError
 
-__all__ = ["MAKERS"]
+__all__ = ["MAKERS", "OPS"]
+
+_WORD = 2**64 - 1
 
 
 def _state(cuda: Cuda, given: Sequence[int]) -> tuple[np.uint64, np.uint64, Tensor | None]:
@@ -62,6 +65,22 @@ def _mask(cuda: Cuda, size: Sequence[int], p: float, *state: int) -> Tensor:
     return _launch(cuda, "random_mask_f64_boolean", out, np.float64(p), *_state(cuda, state))
 
 
+def _dropout(cuda: Cuda, x: Tensor, p: float, seed: int, draw: int) -> Tensor:
+    if not 0 <= p <= 1:
+        raise ValueError("dropout: p is a probability, between 0 and 1")
+    if not x.dtype.is_floating_point:
+        raise DTypeError(f"dropout: expected a floating point dtype, got {x.dtype.name}")
+    x, out, kind = x.contiguous(), cuda.empty(x.shape, x.dtype), KINDS[x.dtype.name]
+    threshold, scale = math.ceil((1 - p) * 2.0**53), 1 / (1 - p) if p < 1 else 0.0
+    if out.numel():
+        cuda.launch(
+            f"dropout_{kind}_{kind}", geometry.flat(out.numel(), 2), x, out, np.int64(out.numel()),
+            np.uint64(threshold), np.dtype(wide_type(x.dtype).name).type(scale), np.uint64(seed & _WORD),
+            np.uint64(draw & _WORD),
+        )  # fmt: skip
+    return out
+
+
 def _empty(cuda: Cuda, size: Sequence[int], kind: dtype | None = None) -> Tensor:
     return cuda.empty(size, kind or _core.get_default_dtype())
 
@@ -76,3 +95,4 @@ MAKERS: dict[str, Callable[..., Tensor]] = {
     "empty": _empty, "full": _full, "uniform": _real("uniform"), "normal": _real("normal"), "randint": _randint,
     "random_mask": _mask,
 }  # fmt: skip
+OPS: dict[str, Callable[..., Tensor]] = {"dropout": _dropout}

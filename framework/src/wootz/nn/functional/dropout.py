@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wootz
-from wootz import Generator
+from wootz import Generator, _core
 from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.ops.database import op
@@ -33,8 +33,22 @@ def _drop(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool, genera
 def dropout(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, generator: Generator | None = None
 ) -> Tensor:
-    """In training, zeroes elements with probability ``p`` and scales the others by 1 / (1 - p)."""
-    return _drop(input, p, input.shape, inplace, generator) if _drops(p, training) else input
+    """In training, zeroes elements with probability ``p`` and scales the others by 1 / (1 - p).
+
+    The gradient draws the same numbers again, so that nothing is kept for it.
+    """
+    if not _drops(p, training):
+        return input
+    if not input.dtype.is_floating_point:
+        return _drop(input, p, input.shape, inplace, generator)
+    seed, draw = _core.next_random_state() if generator is None else generator.next()
+    dropped = _core.dropout(input, p, _signed(seed), _signed(draw))
+    return input.copy_(dropped) if inplace else dropped
+
+
+def _signed(word: int) -> int:
+    """64 bits as the op table's ints hold them."""
+    return word - 2**64 if word >= 2**63 else word
 
 
 def _channels(input: Tensor, n: int, unbatched: bool) -> tuple[int, ...]:
