@@ -6,15 +6,22 @@ are found. Exit code 0: all is well; 1: something failed; 3: there is no GPU tha
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from tests.support import gpu_benchmarks
 
 import wootz
 from wootz import cuda, nn, optim
@@ -23,6 +30,9 @@ from wootz.autograd import gradcheck, gradgradcheck
 __all__ = ["NO_GPU", "PARTS", "Row", "main"]
 
 NO_GPU = 3
+ROOT = Path(__file__).resolve().parents[2]
+# Of the largest value: results are rounded once, factors of products before.
+_TOLERANCES = {wootz.float32: 2e-5, wootz.float64: 1e-13, wootz.float16: 8e-3, wootz.bfloat16: 6e-2}
 
 
 class Row(NamedTuple):
@@ -68,6 +78,12 @@ def derivatives() -> list[Row]:
         "layer_norm": (lambda x, w, b: nn.functional.layer_norm(x, (5,), w, b), [leaf(3, 5), leaf(5), leaf(5)]),
         "var": (lambda x: x.var(1), [leaf(4, 3)]),
         "embedding": (lambda w: wootz.embedding(w, labels), [leaf(4, 3)]),
+        "attention": (
+            lambda q, k, v: nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True),
+            [leaf(1, 3, 4), leaf(1, 3, 4), leaf(1, 3, 2)],
+        ),
+        "dropout": (lambda x: nn.functional.dropout(x, 0.5, generator=wootz.Generator(1)), [leaf(7)]),
+        "convolution": (lambda x, w: nn.functional.conv2d(x, w), [leaf(1, 2, 4, 4), leaf(2, 2, 3, 3)]),
     }
     wrong = []
     for name, (function, inputs) in cases.items():
@@ -77,6 +93,54 @@ def derivatives() -> list[Row]:
             wrong.append(f"{name}: {type(error).__name__} {str(error).splitlines()[0][:100]}")
     seen = f"{len(cases) - len(wrong)} of {len(cases)} functions, first and second"
     return [Row("gradcheck in float64", not wrong, seen), *_list(wrong)]
+
+
+def _attended(kind: Any, device: str, width: int, causal: bool, queries: int, keys: int) -> list[np.ndarray[Any, Any]]:
+    random = np.random.default_rng(width)
+    sizes = ((2, 3, queries, width), (2, 3, keys, width), (2, 3, keys, width))
+    q, k, v = (wootz.from_numpy(random.standard_normal(s)).to(kind).to(device).detach().requires_grad_() for s in sizes)
+    out = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    out.backward(wootz.ones_like(out))
+    return [t.double().numpy(force=True) for t in (out, q.grad, k.grad, v.grad)]
+
+
+def _looked_up(kind: Any, device: str, count: int) -> list[np.ndarray[Any, Any]]:
+    random = np.random.default_rng(1)
+    weight = wootz.from_numpy(random.standard_normal((50, 40))).to(kind).to(device).detach().requires_grad_()
+    places = wootz.from_numpy(random.integers(0, 50, count) // random.integers(1, 50, count))
+    out = nn.functional.embedding(places.to(device), weight)
+    out.backward(out.detach())
+    return [t.double().numpy(force=True) for t in (out, weight.grad)]
+
+
+def _dropped(kind: Any, device: str, count: int) -> list[np.ndarray[Any, Any]]:
+    x = wootz.ones(count, dtype=kind).to(device).detach().requires_grad_()
+    out = nn.functional.dropout(x, 0.3, generator=wootz.Generator(7))
+    out.backward(wootz.ones_like(out))
+    return [t.double().numpy(force=True) for t in (out, x.grad)]
+
+
+def kernels(size: int = 256) -> list[Row]:
+    """Attention, embedding and dropout of every type they have kernels for, beside the CPU's; and again, bit by bit."""
+    cases: dict[str, Callable[..., list[np.ndarray[Any, Any]]]] = {
+        "attention": lambda kind, device: _attended(kind, device, 64, False, size + 1, size // 2 + 1),
+        "causal attention": lambda kind, device: _attended(kind, device, 24, True, size + 1, size + 1),
+        "attention of wide rows": lambda kind, device: _attended(kind, device, 128, False, size // 8, size + 1),
+        "embedding": lambda kind, device: _looked_up(kind, device, 8 * size),
+        "dropout": lambda kind, device: _dropped(kind, device, 4 * size + 1),
+    }
+    rows = []
+    for name, case in cases.items():
+        wrong, worst = [], 0.0
+        for kind, tolerance in _TOLERANCES.items():
+            expected, found, again = case(kind, "cpu"), case(kind, "cuda"), case(kind, "cuda")
+            for theirs, ours, twice in zip(expected, found, again, strict=True):
+                error = float(np.abs(ours - theirs).max() / max(1.0, np.abs(theirs).max()) / tolerance)
+                worst = max(worst, error)
+                if not error <= 1 or ours.tobytes() != twice.tobytes():
+                    wrong.append(f"{name} of {kind.name}: {error:.3g} of the tolerance")
+        rows += [Row(name, not wrong, f"{len(_TOLERANCES)} types, error {worst:.0%} of the tolerance"), *_list(wrong)]
+    return rows
 
 
 def _blobs(count: int = 512) -> tuple[wootz.Tensor, wootz.Tensor]:
@@ -104,9 +168,9 @@ def _stepper(model: nn.Module, optimizer: optim.Optimizer, x: Any, y: Any) -> Ca
     return step
 
 
-def training() -> list[Row]:
+def training(count: int = 512) -> list[Row]:
     """A small network learns, alone and as one graph."""
-    x, y = _blobs()
+    x, y = _blobs(count)
     model, optimizer = _classifier()
     step = _stepper(model, optimizer, x, y)
     for _ in range(40):
@@ -125,8 +189,37 @@ def training() -> list[Row]:
     return [*rows, Row("training, as one graph", right > 0.95, f"{right:.1%} right, loss {loss.item():.4f}")]
 
 
+def _tutorial() -> ModuleType:
+    """docs/tutorial/gpt.py, as it stands there."""
+    folder = ROOT / "docs" / "tutorial"
+    spec = importlib.util.spec_from_file_location("gpt", folder / "gpt.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))  # it imports its neighbour
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
+def tutorial(steps: int = 200, gpt: ModuleType | None = None) -> list[Row]:
+    """The tutorial's GPT: embedding, attention, norms and AdamW together."""
+    gpt = gpt or _tutorial()
+    wootz.manual_seed(0)
+    source = gpt.licence()
+    alphabet = sorted(set(source))
+    text = wootz.tensor([alphabet.index(character) for character in source], device="cuda")
+    model = gpt.GPT(len(alphabet)).to("cuda")
+    with redirect_stdout(io.StringIO()):
+        losses = gpt.train(model, text, steps)
+    guess = math.log(len(alphabet))
+    seen = f"loss {losses[0]:.3f} to {losses[-1]:.3f} in {steps} steps; a guess has {guess:.3f}"
+    return [Row("the tutorial's GPT", losses[-1] < min(losses[0], guess), seen)]
+
+
 def sanitizer() -> list[Row]:
-    """The op table under NVIDIA's compute-sanitizer."""
+    """Our kernels under NVIDIA's compute-sanitizer."""
     program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if program is None:
         return [Row("compute-sanitizer", None, "not installed (it comes with the CUDA toolkit)")]
@@ -141,101 +234,32 @@ def sanitizer() -> list[Row]:
             sys.executable,
             "-m",
             "tests.support.gpu",
+            "kernels",
             "derivatives",
         ]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=500, env=os.environ)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=500, env=os.environ, check=False)
         summary = [line for line in run.stdout.splitlines() if "SUMMARY" in line] or ["no summary"]
         rows.append(Row(f"compute-sanitizer {tool}", run.returncode == 0, summary[-1].strip("= ")))
     return rows
 
 
-# Benchmarks, by device events; every library in this process, in turns
-
-
-def _milliseconds(action: Callable[[], Any], event: Callable[[], Any], elapsed: Callable[[Any, Any], float]) -> float:
-    for _ in range(5):
-        action()
-    best = float("inf")
-    for _ in range(5):
-        start, end = event(), event()
-        start.record()
-        for _ in range(10):
-            action()
-        end.record()
-        end.synchronize()
-        best = min(best, elapsed(start, end) / 10)
-    return best
-
-
-def _of_wootz(action: Callable[[], Any]) -> float:
-    return _milliseconds(action, lambda: cuda.Event(enable_timing=True), lambda a, b: a.elapsed_time(b))
-
-
-def _of_torch(action: Callable[[], Any]) -> float:
-    import torch
-
-    return _milliseconds(action, lambda: torch.cuda.Event(enable_timing=True), lambda a, b: a.elapsed_time(b))
-
-
-def _cases(torch: Any, n: int, rows: int, size: int) -> dict[str, tuple[Callable[[], Any], Callable[[], Any] | None]]:
-    x, m = wootz.randn(n, device="cuda"), wootz.randn(rows, size, device="cuda")
-    a, weight = wootz.randn(size, size, device="cuda"), wootz.ones(size, device="cuda")
-    cases: dict[str, tuple[Callable[[], Any], Any]] = {
-        "copy": (lambda: x.clone(), lambda t: t["x"].clone),
-        "add": (lambda: x + x, lambda t: lambda: t["x"] + t["x"]),
-        "gelu": (lambda: wootz.gelu(x), lambda t: lambda: torch.nn.functional.gelu(t["x"])),
-        "sum": (lambda: x.sum(), lambda t: t["x"].sum),
-        "softmax": (lambda: m.softmax(-1), lambda t: lambda: t["m"].softmax(-1)),
-        "layer norm": (
-            lambda: nn.functional.layer_norm(m, (size,), weight, weight),
-            lambda t: lambda: torch.nn.functional.layer_norm(t["m"], (size,), t["weight"], t["weight"]),
-        ),
-        "matmul": (lambda: a @ a, lambda t: lambda: t["a"] @ t["a"]),
-    }
-    if torch is None:
-        return {name: (ours, None) for name, (ours, _) in cases.items()}
-    theirs = {"x": torch.from_dlpack(x), "m": torch.from_dlpack(m), "a": torch.from_dlpack(a),
-              "weight": torch.from_dlpack(weight)}  # fmt: skip
-    return {name: (ours, make(theirs)) for name, (ours, make) in cases.items()}
-
-
-def benchmarks(n: int = 1 << 26, rows: int = 8192, size: int = 4096) -> list[Row]:
-    """Times beside PyTorch's; of what is bound by memory, the share of a copy's bandwidth."""
-    try:
-        import torch
-    except ImportError:
-        torch = None  # type: ignore[assignment]
-    moved = {"copy": 8 * n, "add": 8 * n, "gelu": 8 * n, "sum": 4 * n, "softmax": 8 * rows * size,
-             "layer norm": 8 * rows * size}  # fmt: skip
-    table, bandwidth = [], 0.0
-    for name, (ours, theirs) in _cases(torch, n, rows, size).items():
-        mine = _of_wootz(ours)
-        seen = f"{mine:9.3f} ms"
-        if name in moved:
-            speed = moved[name] / mine
-            bandwidth = bandwidth or speed
-            seen += f"  {speed / 1e6:7.0f} GB/s, {speed / bandwidth:4.0%} of copy"
-        if theirs is not None:
-            seen += f"  PyTorch {_of_torch(theirs) / mine:5.2f} times as long"
-        table.append(Row(f"  {name}", None if theirs is None else True, seen))
-    return [*table, *_step_times()]
-
-
-def _step_times() -> list[Row]:
+def benchmarks(sizes: gpu_benchmarks.Sizes | None = None) -> list[Row]:
+    """Times beside PyTorch's and CuPy's; of what is bound by memory, the share of a copy's bandwidth."""
+    rows = [Row(*row) for row in gpu_benchmarks.benchmarks(sizes or gpu_benchmarks.Sizes())]
     x, y = _blobs(64)
     step = _stepper(*_classifier(), x, y)
-    eager = _of_wootz(step)
+    eager = gpu_benchmarks.of_wootz().milliseconds(step, 10)
     graph = cuda.CUDAGraph()
     with cuda.graph(graph):
         step()
-    whole = _of_wootz(graph.replay)
+    whole = gpu_benchmarks.of_wootz().milliseconds(graph.replay, 10)
     seen = f"{eager:9.3f} ms op by op, {whole:.3f} ms as a graph: {eager / whole:.1f} times faster"
-    return [Row("  step of a small network", True, seen)]
+    return [*rows, Row("  step of a small network", None, seen)]
 
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
-    "table": op_table, "derivatives": derivatives, "training": training, "sanitizer": sanitizer,
-    "benchmarks": benchmarks,
+    "table": op_table, "kernels": kernels, "derivatives": derivatives, "training": training, "tutorial": tutorial,
+    "sanitizer": sanitizer, "benchmarks": benchmarks,
 }  # fmt: skip
 
 

@@ -218,5 +218,6 @@ REFERENCES: dict[str, Any] = {
     "np": np, "math": math, "erf": np.vectorize(math.erf, otypes=[float]), "reduce": _reduce, "sum_to": _sum_to,
     "as_strided": _as_strided,
     "as_strided_scatter": _as_strided_scatter, "squeeze": _squeeze, "flatten": _flatten, "unfold": _unfold,
-    "index_add": _index_add, "scatter_add": _scatter_add, "dropout": _dropout, "cross_entropy_rows": _cross_entropy_rows,
+    "index_add": _index_add, "scatter_add": _scatter_add, "dropout": _dropout,
+    "cross_entropy_rows": _cross_entropy_rows,
 }  # fmt: skip

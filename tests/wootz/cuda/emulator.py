@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,18 @@ def compiler() -> list[str] | None:
 
 
 class Emulator:
-    """The kernels in host libraries, one a unit; `launch` has cuLaunchKernel's shape."""
+    """The kernels in host libraries, one a unit; `launch` has cuLaunchKernel's shape.
 
-    def __init__(self, folder: Path) -> None:
-        sources = sorted(SOURCE.glob("*.cu"))
+    They take the paths of the newest GPUs, tensor cores among them, or with ``architecture`` those of another.
+    """
+
+    def __init__(self, folder: Path, units: str = "*", architecture: int | None = None) -> None:
+        sources = sorted(SOURCE.glob(f"{units}.cu"))
+        flags = [] if architecture is None else [f"-D__CUDA_ARCH__={architecture}0"]
         with (folder / "lock").open("w") as lock:  # of several test processes one compiles
             fcntl.flock(lock, fcntl.LOCK_EX)
             with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-                libraries = list(pool.map(lambda source: _library(source, folder), sources))
+                libraries = list(pool.map(lambda source: _library(source, folder, flags), sources))
         self._units = {source.stem: ctypes.CDLL(str(path)) for source, path in zip(sources, libraries, strict=True)}
         self._rows: dict[str, list[tuple[str, ...]]] = {}
         self._unit_of: dict[str, str] = {}
@@ -125,7 +130,7 @@ class Out:
         return self.array
 
 
-def _library(source: Path, folder: Path) -> Path:
+def _library(source: Path, folder: Path, architecture: Sequence[str]) -> Path:
     command = compiler()
     assert command is not None
     library = folder / f"{source.stem}.so"
@@ -133,7 +138,7 @@ def _library(source: Path, folder: Path) -> Path:
         flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", "-w"]
         include = [f"-I{SOURCE}", f"-I{HERE}", f'-DWOOTZ_UNIT="{source.name}"']
         made = library.with_suffix(".new")
-        subprocess.run([*command, *flags, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
+        subprocess.run([*command, *flags, *architecture, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
         made.rename(library)
     return library
 

@@ -27,7 +27,7 @@ struct Call<Kernel> {
 constexpr const char* independent[] = {"unary", "binary", "where", "clamp", "cast", "fill", "dropout", "random",
                                        "randint", "random_mask", "sgd", "adam", "shaped", "test", "ternary", "copy",
                                        "indexed", "compact", "count_up", "add_at", "add_runs", "sort_keys",
-                                       "sort_step", "max_pool"};
+                                       "sort_step", "max_pool", "link_rows"};
 bool alone(const char* family) {
   for (const char* name : independent)
     if (std::strcmp(name, family) == 0) return true;

@@ -22,6 +22,7 @@
 #define __noinline__ inline
 #define __shared__ static
 #define __launch_bounds__(threads, blocks)
+#define __grid_constant__
 
 struct uint2 {
   unsigned x, y;
@@ -47,6 +48,7 @@ struct Fiber {
 
 struct Warp {
   std::uint64_t slots[2][32];
+  float left[2][16][16], right[2][16][8];  // the factors of a matrix product
 };
 
 constexpr std::size_t stack_bytes = 128 * 1024;
@@ -190,6 +192,12 @@ T __shfl_xor_sync(unsigned, T value, int lanes) {
   return other;
 }
 
+template <class T>
+T atomicExch(T* at, T value) {
+  std::swap(*at, value);
+  return value;
+}
+
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline double __dadd_rn(double x, double y) { return x + y; }
 inline std::uint64_t __umul64hi(std::uint64_t x, std::uint64_t y) {
@@ -267,3 +275,74 @@ inline float __half2float(__half x) {
   if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
   return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
 }
+
+// The instructions of mma.cuh, from the layouts that the PTX ISA documents: which lane holds which elements. Lane l is
+// thread l % 4 of group l / 4.
+namespace shim {
+
+// Every lane's address, once all of the warp have given theirs.
+inline const std::uint64_t* addresses(const void* mine) {
+  const std::size_t me = block.running;
+  auto& slots = block.warps[me / warp_lanes].slots[block.fibers[me].shuffles++ % 2];
+  slots[me % warp_lanes] = reinterpret_cast<std::uint64_t>(mine);
+  wait(State::at_warp_barrier);
+  return slots;
+}
+
+// Element (row, column) of matrix m, whose row r lane 8 m + r has named.
+inline unsigned element(const std::uint64_t* rows, unsigned m, unsigned row, unsigned column) {
+  if (rows[8 * m + row] % 16 != 0) throw std::runtime_error("ldmatrix: a row does not start on 16 bytes");
+  return reinterpret_cast<const std::uint16_t*>(rows[8 * m + row])[column];
+}
+
+// Lane l gets elements 2 (l % 4) and the next of row l / 4 of each matrix, or of its transpose.
+inline void load_matrices(unsigned (&to)[4], const void* row, bool transposed) {
+  const std::uint64_t* rows = addresses(row);
+  const unsigned lane = block.running % warp_lanes, group = lane / 4, first = lane % 4 * 2;
+  for (unsigned m = 0; m < 4; ++m) {
+    const unsigned low = transposed ? element(rows, m, first, group) : element(rows, m, group, first);
+    const unsigned high = transposed ? element(rows, m, first + 1, group) : element(rows, m, group, first + 1);
+    to[m] = high << 16 | low;
+  }
+}
+
+// A fragment of the 16 by 16 factor has 8 elements a lane, of the 16 by 8 one 4, of the result 4.
+inline unsigned row_of_a(unsigned lane, unsigned i) { return i < 2 || (i >= 4 && i < 6) ? lane / 4 : lane / 4 + 8; }
+inline unsigned column_of_a(unsigned lane, unsigned i) { return lane % 4 * 2 + (i & 1) + (i >= 4 ? 8 : 0); }
+inline unsigned row_of_b(unsigned lane, unsigned i) { return lane % 4 * 2 + (i & 1) + (i >= 2 ? 8 : 0); }
+inline unsigned column_of_b(unsigned lane, unsigned) { return lane / 4; }
+inline unsigned row_of_c(unsigned lane, unsigned i) { return i < 2 ? lane / 4 : lane / 4 + 8; }
+inline unsigned column_of_c(unsigned lane, unsigned i) { return lane % 4 * 2 + (i & 1); }
+
+template <class Widen>
+void mma(float* d, const unsigned (&a)[4], unsigned b0, unsigned b1, Widen widen) {
+  const std::size_t me = block.running;
+  Warp& warp = block.warps[me / warp_lanes];
+  const unsigned set = block.fibers[me].shuffles++ % 2, lane = me % warp_lanes, b[2] = {b0, b1};
+  for (unsigned i = 0; i < 8; ++i)
+    warp.left[set][row_of_a(lane, i)][column_of_a(lane, i)] = widen(static_cast<std::uint16_t>(a[i / 2] >> i % 2 * 16));
+  for (unsigned i = 0; i < 4; ++i)
+    warp.right[set][row_of_b(lane, i)][column_of_b(lane, i)] = widen(static_cast<std::uint16_t>(b[i / 2] >> i % 2 * 16));
+  wait(State::at_warp_barrier);
+  for (unsigned i = 0; i < 4; ++i)
+    for (unsigned k = 0; k < 16; ++k)
+      d[i] += warp.left[set][row_of_c(lane, i)][k] * warp.right[set][k][column_of_c(lane, i)];
+}
+
+}  // namespace shim
+
+inline void ldmatrix_x4(unsigned (&to)[4], const void* row) { shim::load_matrices(to, row, false); }
+inline void ldmatrix_x4_trans(unsigned (&to)[4], const void* row) { shim::load_matrices(to, row, true); }
+#define SHIM_MMA(type, widen_bits)                                                                               \
+  inline void mma_m16n8k16_##type(float& d0, float& d1, float& d2, float& d3, const unsigned (&a)[4], unsigned b0, \
+                                  unsigned b1) {                                                                 \
+    float d[4] = {d0, d1, d2, d3};                                                                               \
+    shim::mma(d, a, b0, b1, [](std::uint16_t x) { return widen_bits; });                                         \
+    d0 = d[0];                                                                                                   \
+    d1 = d[1];                                                                                                   \
+    d2 = d[2];                                                                                                   \
+    d3 = d[3];                                                                                                   \
+  }
+SHIM_MMA(f16, __half2float(__half{x}))
+SHIM_MMA(bf16, __bfloat162float(__nv_bfloat16{x}))
+#undef SHIM_MMA

@@ -254,6 +254,7 @@ def test_every_family_is_tested_here_or_beside(emulator):
         "unary", "binary", "where", "clamp", "cast", "fill",
         "reduce", "softmax", "softmax_backward", "loss", "loss_backward", "count",
         "norm", "norm_backward", "norm_parameters", "dropout", "sgd", "adam",
+        "attention", "attention_queries", "attention_keys", "link_rows", "add_rows",
         "random", "randint", "random_mask",  # test_device.py
         "ternary", "shaped", "test",  # test_op_table.py, of every type
         "copy", "indexed", "compact", "count_up", "scan", "place", "add_at", "add_runs", "sort_keys",

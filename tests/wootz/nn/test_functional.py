@@ -108,6 +108,14 @@ def test_embedding_and_its_padding():
         nn.Embedding(5, 3, padding_idx=5)
 
 
+def test_dropout_inside_vmap_draws_as_vmap_says():
+    x = wootz.ones(6, 40)
+    drawn = wootz.vmap(lambda row: F.dropout(row, 0.5), randomness="different")(x).tolist()
+    assert len({tuple(row) for row in drawn}) == 6
+    same = wootz.vmap(lambda row: F.dropout(row, 0.5), randomness="same")(x).tolist()
+    assert len({tuple(row) for row in same}) == 1
+
+
 def test_dropout():
     wootz.manual_seed(0)
     x = wootz.ones(10_000)

@@ -7,7 +7,7 @@ GPU's size, so that every GPU adds the same numbers in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
-    "ADAM_RULE", "BLOCK", "LAYOUT", "LINE", "MAX_DIMS", "REDUCTION", "ROWS", "SGD_RULE", "SLOT", "STRUCTURES",
-    "VECTOR_BYTES", "WINDOWS", "GeometryError", "Launch", "Operand", "Reduction", "elementwise", "flat", "line",
-    "lines", "norm_parameters", "reduction", "rows", "slots",
+    "ADAM_RULE", "ATTENTION", "ATTENTION_WIDTHS", "BLOCK", "LAYOUT", "LINE", "MAX_DIMS", "REDUCTION", "ROWS",
+    "SGD_RULE", "SLOT", "STRUCTURES", "VECTOR_BYTES", "WINDOWS", "GeometryError", "Launch", "Operand", "Reduction",
+    "attention", "by_row", "elementwise", "flat", "line", "lines", "norm_parameters", "reduction", "rows", "slots",
+    "tiles",
 ]  # fmt: skip
 
 MAX_DIMS = 8
@@ -31,6 +32,8 @@ MAX_GRID_Y = 65535
 ELEMENTS_PER_BLOCK = 4096  # of an optimiser step
 COLUMNS_PER_BLOCK, LINES_PER_BLOCK = 32, 8  # of a column-wise sum
 REDUCTION_BLOCKS = 512  # enough to fill a large GPU; more blocks would only add partial results
+TILE_ROWS, TILE_THREADS = 64, 128  # of attention's blocks
+ATTENTION_WIDTHS = (64, 128)  # the widest rows that its kernels take
 FOLDS_PER_THREAD = 16  # the fewest loads worth a thread of their own
 
 _DIMS_U4, _DIMS_I8 = ("<u4", (MAX_DIMS,)), ("<i8", (MAX_DIMS,))
@@ -60,6 +63,18 @@ SLOT = np.dtype(
     align=True,
 )
 
+# Heads of attention.cu: strides of batch, head and row.
+_HEADS = ("<i8", (3,))
+ATTENTION = np.dtype(
+    [
+        *[(name, *_HEADS) for name in ("query", "key", "value", "grad", "mask")],
+        ("mask_column", "<i8"),
+        ("scale", "<f8"),
+        *[(name, "<i4") for name in ("heads", "queries", "keys", "width", "value_width", "causal", "vector")],
+    ],
+    align=True,
+)
+
 
 def _rule(floats: Sequence[str], flags: Sequence[str]) -> dict[str, np.dtype[np.void]]:
     rest = [*[(f, "<i4") for f in flags], ("live", "<u8")]
@@ -85,6 +100,7 @@ STRUCTURES: dict[str, np.dtype[np.void]] = {
     **{f"Layout<{operands}>": layout for operands, layout in LAYOUT.items()},
     "Line": LINE, "Reduction": REDUCTION, "Rows": ROWS, "Slot": SLOT, "Windows": WINDOWS,
     "SgdRule<f32>": SGD_RULE["f4"], "SgdRule<f64>": SGD_RULE["f8"],
+    "Attention": ATTENTION,
     "AdamRule<f32>": ADAM_RULE["f4"], "AdamRule<f64>": ADAM_RULE["f8"],
 }  # fmt: skip
 
@@ -326,3 +342,39 @@ def slots(counts: Sequence[int]) -> tuple[Launch, list[int]]:
     if blocks > MAX_GRID_X:
         raise GeometryError(f"{blocks} blocks are needed, one launch takes {MAX_GRID_X}")
     return Launch((blocks, 1, 1), (BLOCK, 1, 1)), firsts
+
+
+def attention(
+    lengths: tuple[int, int], widths: tuple[int, int], heads: int, operands: Mapping[str, Operand], scale: float,
+    causal: bool,
+) -> Any:  # fmt: skip
+    """What attention's kernels have to know: numbers of queries and keys, widths of keys and values, heads a batch.
+
+    ``operands`` are four-dimensional: query, key, value and where there are any grad and mask.
+    """
+    plan = np.zeros((), ATTENTION)
+    for name, operand in operands.items():
+        plan[name] = operand.strides[:3]
+    if "mask" in operands:
+        plan["mask_column"] = operands["mask"].strides[3]
+    walked = [operand for name, operand in operands.items() if name != "mask"]
+    packs = all(width * walked[0].itemsize % VECTOR_BYTES == 0 for width in widths)
+    starts = all(at * o.itemsize % VECTOR_BYTES == 0 for o in walked for at in o.strides[:3])
+    plan["vector"] = packs and starts and all(o.address % VECTOR_BYTES == 0 for o in walked)
+    plan["queries"], plan["keys"] = lengths
+    plan["width"], plan["value_width"] = widths
+    plan["heads"], plan["scale"], plan["causal"] = heads, scale, causal
+    return plan[()]
+
+
+def tiles(rows: int, heads: int) -> Launch:
+    """A launch over ``rows`` queries (or keys) of each head of a batch: a block takes a tile of them."""
+    blocks = _ceil(rows, TILE_ROWS) * heads
+    if blocks > MAX_GRID_X:
+        raise GeometryError(f"{blocks} blocks are needed, one launch takes {MAX_GRID_X}")
+    return Launch((blocks, 1, 1), (TILE_THREADS, 1, 1))
+
+
+def by_row(count: int) -> Launch:
+    """A launch over ``count`` rows whose size no plan tells: a block a row."""
+    return Launch((min(max(1, count), MAX_GRID_X), 1, 1), (WARP, BLOCK // WARP, 1))

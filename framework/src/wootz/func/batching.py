@@ -157,7 +157,7 @@ def _pointwise(op: str, v: Examples, given: Arguments) -> Any:
 RULES["clamp"] = RULES["complex"] = _pointwise
 
 
-@rule("clone", "cast", "to_device", "dropout")
+@rule("clone", "cast", "to_device")
 def _same_shape(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**given, "self": v.front(given["self"])})
 

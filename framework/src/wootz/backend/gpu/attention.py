@@ -1,16 +1,19 @@
-"""Attention on a GPU: by blocks of queries, so that the matrix of scores never exists as a whole.
+"""Attention on a GPU: our kernels, and for what is too wide for them, cuBLAS by blocks of queries.
 
-Of 16-bit floats the scores are float32, in which they cannot overflow; as factors of a product they are rounded.
+Either way the matrix of scores never exists as a whole. Of 16-bit floats the scores are float32, in which they cannot
+overflow; as factors of a product they are rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.backend.cuda import Cuda
+from wootz.backend import geometry
+from wootz.backend.cuda import KINDS, Cuda
+from wootz.backend.geometry import Operand
 from wootz.backend.gpu.matrices import product
 from wootz.backend.gpu.movement import zeros
 from wootz.backend.gpu.places import count_up
@@ -19,7 +22,6 @@ from wootz.errors import DTypeError, ShapeError
 
 __all__ = ["OPS"]
 
-_Ints = Sequence[int]
 _QUERIES_AT_ONCE = 1024  # rows of the score matrix that exist at a time
 
 
@@ -56,6 +58,71 @@ def _attention(
     cuda: Cuda, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
 ) -> tuple[Tensor, Tensor]:
     _check_attention(q, k, v)
+    kernel = _kernel(cuda, q, v, mask)
+    if 0 in (q.numel(), k.numel(), v.numel()) or kernel is None:
+        return _by_blocks(cuda, q, k, v, mask, scale, causal)
+    out, lse = cuda.empty((*q.shape[:3], v.shape[3]), q.dtype), cuda.empty(q.shape[:3], wide_type(q.dtype))
+    q, k, v = (_rows(t) for t in (q, k, v))
+    masks, plan = _plan({"query": q, "key": k, "value": v}, mask, scale, causal)
+    launch = geometry.tiles(q.shape[2], q.shape[0] * q.shape[1])
+    cuda.launch(f"attention_{kernel}", launch, q, k, v, *masks, out, lse, plan)
+    return out, lse
+
+
+def _kernel(cuda: Cuda, q: Tensor, v: Tensor, mask: Tensor | None) -> str | None:
+    """The end of the names of the kernels that take such rows and mask; None where there are none."""
+    if mask is not None and mask.dtype not in (_core.bool, q.dtype):
+        return None
+    kind = KINDS.get(q.dtype.name)
+    fitting = [f"{n}_{kind}_{kind}" for n in geometry.ATTENTION_WIDTHS if n >= max(q.shape[3], v.shape[3])]
+    return next((end for end in fitting if f"attention_{end}" in cuda.kernels), None)
+
+
+def _rows(t: Tensor) -> Tensor:
+    """With the elements of a row side by side."""
+    return t if t.stride()[3] == 1 else t.contiguous()
+
+
+def _operand(t: Tensor) -> Operand:
+    strides = tuple(0 if n == 1 else s for n, s in zip(t.shape, t.stride(), strict=True))
+    return Operand(t.itemsize, strides, t.data_ptr())
+
+
+def _plan(
+    inputs: dict[str, Tensor], mask: Tensor | None, scale: float, causal: bool
+) -> tuple[tuple[Tensor | None, Tensor | None], Any]:
+    """The mask as the kernels take it, where a query may look or what to add, and their plan."""
+    q, k, v = inputs["query"], inputs["key"], inputs["value"]
+    operands = {name: _operand(t) for name, t in inputs.items()}
+    if mask is not None:
+        mask = _core.expand(mask, (*q.shape[:3], k.shape[2]))
+        operands["mask"] = _operand(mask)
+    lengths, widths = (q.shape[2], k.shape[2]), (q.shape[3], v.shape[3])
+    plan = geometry.attention(lengths, widths, q.shape[1], operands, scale, causal)
+    return (mask, None) if mask is not None and mask.dtype == _core.bool else (None, mask), plan
+
+
+def _attention_backward(
+    cuda: Cuda, grad: Tensor, delta: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, lse: Tensor,
+    scale: float, causal: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    kernel = _kernel(cuda, q, v, mask)
+    if 0 in (q.numel(), k.numel(), v.numel()) or kernel is None:
+        return _gradients_by_blocks(cuda, grad, delta, q, k, v, mask, lse, scale, causal)
+    dq, dk, dv = (cuda.empty(t.shape, t.dtype) for t in (q, k, v))
+    q, k, v, grad = (_rows(t) for t in (q, k, v, grad))
+    sums = [as_type(cuda, t, wide_type(q.dtype)).contiguous() for t in (lse, delta)]
+    masks, plan = _plan({"query": q, "key": k, "value": v, "grad": grad}, mask, scale, causal)
+    heads = q.shape[0] * q.shape[1]
+    queries, keys = geometry.tiles(q.shape[2], heads), geometry.tiles(k.shape[2], heads)
+    cuda.launch(f"attention_queries_{kernel}", queries, q, k, v, grad, *masks, *sums, dq, plan)
+    cuda.launch(f"attention_keys_{kernel}", keys, q, k, v, grad, *masks, *sums, dk, dv, plan)
+    return dq, dk, dv
+
+
+def _by_blocks(
+    cuda: Cuda, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
+) -> tuple[Tensor, Tensor]:
     out = zeros(cuda, (*q.shape[:3], v.shape[3]), q.dtype)
     lse = cuda.empty(q.shape[:3], wide_type(q.dtype))
     fill(cuda, lse, float("-inf"))
@@ -74,7 +141,7 @@ def _finite(lse: Tensor) -> Tensor:
     return _core.where(_core.isinf(lse), 0.0, lse)
 
 
-def _attention_backward(
+def _gradients_by_blocks(
     cuda: Cuda, grad: Tensor, delta: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, lse: Tensor,
     scale: float, causal: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip

@@ -27,7 +27,7 @@ from wootz.backend.gpu.places import (
     taken,
     write,
 )
-from wootz.backend.gpu.pointwise import as_type, assign, broadcast, cast, wide_type
+from wootz.backend.gpu.pointwise import as_type, assign, broadcast, cast, fill, wide_type
 from wootz.errors import DTypeError, ShapeError
 
 __all__ = ["OPS"]
@@ -130,6 +130,33 @@ def _single(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None]) -> Tensor |
     return taken(cuda, t, dim, checked)
 
 
+def _add_rows(cuda: Cuda, t: Tensor, index: Tensor, source: Tensor) -> Tensor:
+    """t with rows of ``source`` added to those that ``index`` names, each in one order whatever the run."""
+    check(index, t.shape[0])
+    count, rows, columns = np.int64(index.numel()), np.int64(t.shape[0]), np.int64(prod(t.shape[1:]))
+    base, places, source, kind = t.contiguous(), index.contiguous(), source.contiguous(), KINDS[t.dtype.name]
+    out = cuda.empty(t.shape, t.dtype)
+    if out.numel() == 0:
+        return out
+    first, following = cuda.empty((t.shape[0],), _core.int32), cuda.empty((index.numel(),), _core.int32)
+    fill(cuda, first, -1)
+    launch = geometry.flat(index.numel(), 1)
+    cuda.launch("link_rows_i64_i32", launch, places, count, rows, first, following, cuda.faults())
+    launch = geometry.by_row(t.shape[0])
+    cuda.launch(f"add_rows_{kind}_{kind}", launch, base, places, source, first, following, out, count, rows, columns)
+    return out
+
+
+def _row_index(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None]) -> Tensor | None:
+    """The one index that names whole rows of floats, long enough for a block and few enough for it to count."""
+    first, *others = indices or (None,)
+    if first is None or first.dtype == _core.bool or any(other is not None for other in others):
+        return None
+    if not t.dtype.is_floating_point or prod(t.shape[1:]) < geometry.WARP or first.numel() >= 2**31:
+        return None
+    return _entries(cuda, t, indices)[0]
+
+
 def _index_put(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None], values: Any, accumulate: bool) -> Tensor:
     if isinstance(values, Tensor):
         if values._device[0] == "cpu":
@@ -141,6 +168,10 @@ def _index_put(cuda: Cuda, t: Tensor, indices: Sequence[Tensor | None], values: 
         _core.fill_(values, number)
     if accumulate and t.dtype.is_complex:
         return _by_parts(lambda a, b: _index_put(cuda, a, indices, b, True), t, as_type(cuda, values, t.dtype))
+    index = _row_index(cuda, t, indices) if accumulate else None
+    if index is not None:
+        rows = _core.expand(as_type(cuda, values, t.dtype), (*index.shape, *t.shape[1:]))
+        return _add_rows(cuda, t, index, rows)
     kind = _summing(t) if accumulate else t.dtype
     out, values = cast(cuda, t, kind), as_type(cuda, values, kind)
     key = _resolved(cuda, out, indices)
@@ -204,6 +235,8 @@ def _index_add(cuda: Cuda, t: Tensor, dim: int, index: Tensor, source: Tensor) -
     _same_types(t, source)
     if t.dtype.is_complex:
         return _by_parts(lambda a, b: _index_add(cuda, a, dim, line, b), t, source)
+    if dim == 0 and _row_index(cuda, t, [line]) is not None:
+        return _add_rows(cuda, t, line, source)
     kind = _summing(t)
     out, moved = cast(cuda, t, kind), as_type(cuda, source, kind)
     steps = tuple(s for d, s in enumerate(out.stride()) if d != dim)

@@ -39,7 +39,8 @@ def dropout(
     """
     if not _drops(p, training):
         return input
-    if not input.dtype.is_floating_point:
+    # Inside vmap the mask is drawn as vmap's ``randomness`` says.
+    if not input.dtype.is_floating_point or _core.vmap_depth():
         return _drop(input, p, input.shape, inplace, generator)
     seed, draw = _core.next_random_state() if generator is None else generator.next()
     dropped = _core.dropout(input, p, _signed(seed), _signed(draw))
