@@ -17,8 +17,8 @@ __device__ __forceinline__ void dropout(const T* x, T* out, i64 count, u64 thres
 
 #define WOOTZ_dropout(name, in, out)                                                                            \
   WOOTZ_KERNEL(dropout, name, in, out, 256, const in* x, out* y, i64 count, u64 threshold, compute_t<in> scale, \
-               u64 seed, u64 draw) {                                                                            \
-    name(x, y, count, threshold, scale, seed, draw);                                                            \
+               u64 seed, u64 draw, const u64* shift) {                                                          \
+    name(x, y, count, threshold, scale, seed, draw_of(draw, shift));                                            \
   }
 
 WOOTZ_STRUCTURES()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import wootz
-from wootz import nn
+from wootz import cuda, nn
 from wootz.nn import functional as F
 
 
@@ -47,6 +47,26 @@ def test_the_default_generator_is_shared_with_the_cpu(cupy):
     expected = [layer(x).tolist(), layer(x).tolist()]
     wootz.manual_seed(3)
     assert [layer(x.cuda()).tolist(), layer(x).tolist()] == expected
+
+
+def test_a_replayed_graph_drops_what_the_same_code_would(cupy):
+    x = wootz.ones(64, device="cuda", requires_grad=True)
+
+    def step():
+        y = F.dropout(x, 0.5)
+        (grad,) = wootz.autograd.grad([y], [x], [wootz.ones_like(y)])
+        return y, grad
+
+    wootz.manual_seed(5)
+    expected = [[t.tolist() for t in step()] for _ in range(3)]
+    wootz.manual_seed(5)
+    found, graph = [[t.tolist() for t in step()]], cuda.CUDAGraph()
+    with cuda.graph(graph):
+        made = step()
+    for _ in range(2):
+        graph.replay()
+        found.append([t.tolist() for t in made])
+    assert found == expected and expected[0] != expected[1]
 
 
 def test_in_place(cupy):

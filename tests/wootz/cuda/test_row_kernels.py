@@ -268,10 +268,13 @@ def test_dropout_draws_philox_whatever_the_launch(emulator):
     kept = bits * 2.0**-53 < 1 - p
     for _, name, kind, _ in family(emulator, "dropout"):
         x, wide = values(np.random.default_rng(7), (count,), kind, positive=True), np.dtype(compute(kind)).type
-        arguments = (np.int64(count), np.uint64(np.ceil((1 - p) * 2.0**53)), wide(1 / (1 - p)))
+        draws = (np.uint64(seed), np.uint64(draw), None)
+        arguments = (np.int64(count), np.uint64(np.ceil((1 - p) * 2.0**53)), wide(1 / (1 - p)), *draws)
         for launch in (geometry.flat(count, 2), geometry.Launch((1, 1, 1), (32, 1, 1))):
             out = Out(np.zeros(count, x.dtype))
-            (y,) = emulator.run(f"{name}_{kind}_{kind}", launch, x, out, *arguments, np.uint64(seed), np.uint64(draw))
+            (y,) = emulator.run(
+                f"{name}_{kind}_{kind}", launch, x, out, *arguments, np.uint64(seed), np.uint64(draw), None
+            )
             near(y, np.where(kept, x.astype("f8") / (1 - p), 0), kind)
 
 
@@ -280,6 +283,6 @@ def test_dropout_keeps_what_the_cpu_keeps(emulator):
     out, ones = Out(np.zeros(1001, "f4")), np.ones(1001, "f4")
     (y,) = emulator.run(
         "dropout_f32_f32", geometry.flat(1001, 2), ones, out, np.int64(1001), np.uint64(np.ceil(0.7 * 2.0**53)),
-        np.float32(1), np.uint64(42), np.uint64(9),
+        np.float32(1), np.uint64(42), np.uint64(9), None,
     )  # fmt: skip
     np.testing.assert_array_equal(y, mask.numpy())

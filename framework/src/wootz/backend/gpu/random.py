@@ -76,7 +76,7 @@ def _dropout(cuda: Cuda, x: Tensor, p: float, seed: int, draw: int) -> Tensor:
         cuda.launch(
             f"dropout_{kind}_{kind}", geometry.flat(out.numel(), 2), x, out, np.int64(out.numel()),
             np.uint64(threshold), np.dtype(wide_type(x.dtype).name).type(scale), np.uint64(seed & _WORD),
-            np.uint64(draw & _WORD),
+            np.uint64(draw & _WORD), cuda.shift(),
         )  # fmt: skip
     return out
 
