@@ -36,14 +36,17 @@ struct Places {
     const int thread = threadIdx.y * warp_size + threadIdx.x;
     if (thread == 0) {
       int n = 0;
+#pragma unroll 1
       for (; place >= 0 && n <= most_places; place = next[place], ++n)
         if (n < most_places) found[n] = place;
       count = n;
     }
     __syncthreads();
     if (count <= most_places)
+#pragma unroll 1
       for (int i = thread; i < count; i += lines * warp_size) {
         int rank = 0;
+#pragma unroll 1
         for (int j = 0; j < count; ++j) rank += found[j] < found[i];
         ordered[rank] = found[i];
       }
@@ -78,8 +81,10 @@ __device__ __forceinline__ void add_rows(const T* base, const i64* indices, cons
         }
       };
       if (n <= most_places) {
+#pragma unroll 2
         for (int j = threadIdx.y; j < n; j += lines) add(places.ordered[j]);
       } else {
+#pragma unroll 2
         for (i64 i = start; i < end; ++i)
           if (checked(indices, i, rows, nullptr) == row) add(i);
       }
