@@ -23,6 +23,7 @@ from wootz.testing import Op, Sample, ops
 # Ops that vmap runs once an example, and why.
 LOOPS = {
     "as_strided_backward": "its geometry is of one example's memory",
+    "dropout": "its mask is counted from one example's first element",
     "permutation": "takes a vector of exchanges for a matrix",
     "unique": "differently many results", "runs": "differently many results", "search": "bounds are one row or a stack",
     "isin": "compares with all elements of a tensor", "histc": "counts over a whole tensor",
@@ -37,7 +38,7 @@ REFUSED = frozenset((
     "linalg.matrix_exp", "masked_scatter",
     "masked_select", "mvlgamma", "nanquantile", "quantile", "repeat_interleave", "tensor_split",
     *(f"nn.functional.{name}" for name in (
-        "binary_cross_entropy", "ctc_loss", "embedding_bag", "multilabel_margin_loss", "one_hot",
+        "binary_cross_entropy", "ctc_loss", "embedding_bag", "gaussian_nll_loss", "multilabel_margin_loss", "one_hot",
     )),
     *(f"special.{kind}_polynomial_{letter}" for kind, letter in (
         ("chebyshev", "t"), ("chebyshev", "u"), ("chebyshev", "v"), ("chebyshev", "w"), ("hermite", "h"),

@@ -204,19 +204,23 @@ def array_op(*rules: Rule | None, batch: Batch | None = None) -> Callable[[Calla
     return make
 
 
+def zeros(near: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    """Zeros in near's dtype, where it is, and in its shape unless one is given; inside vmap one for all examples."""
+    return _made(near, near.shape if shape is None else shape, 0)
+
+
 def filled(near: Tensor, shape: Sequence[int], value: float) -> Tensor:
     """One value, in near's dtype, where it is, and inside vmap for each example that near has: it can be written to."""
     if level := _core.vmap_level(near):
         examples = _core.vmap_physical(near)
         size = examples.shape[0]
         return _core.vmap_batch(filled(examples, (size, *shape), value), level, size)
+    return _made(near, shape, value)
+
+
+def _made(near: Tensor, shape: Sequence[int], value: float) -> Tensor:
     made = _core.full(shape, value, near.dtype)
     return made if near.device.type == "cpu" else made.to(near.device)
-
-
-def zeros(near: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """Zeros as `filled` makes them, in near's shape unless one is given."""
-    return filled(near, near.shape if shape is None else shape, 0)
 
 
 def floating(x: Tensor) -> Tensor:

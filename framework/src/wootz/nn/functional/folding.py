@@ -7,7 +7,7 @@ from wootz._tensor import Tensor
 from wootz.errors import ShapeError
 from wootz.nn.functional.padding import pad
 from wootz.nn.functional.sizes import Ints, each
-from wootz.ops.array_op import zeros
+from wootz.ops.array_op import filled
 from wootz.ops.database import op
 
 __all__ = ["fold", "unfold"]
@@ -71,7 +71,7 @@ def fold(
         )
     channels = columns.shape[1] // len(taps)
     parts = columns.reshape((columns.shape[0], channels, len(taps), rows, across))
-    out = zeros(columns, (columns.shape[0], channels, *windows.padded))
+    out = filled(columns, (columns.shape[0], channels, *windows.padded), 0)
     for i, (a, b) in enumerate(taps):
         out[:, :, a, b] += parts[:, :, i]
     top, left = windows.padding
