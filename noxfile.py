@@ -133,11 +133,19 @@ def repro(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the test suite against the hermetically built CPU wheel; `-- PYTEST ARGUMENTS` to choose."""
+    """Run the suite against the hermetically built CPU wheel, and `kernels`; `-- PYTEST ARGUMENTS` to choose tests."""
     install_wootz(session, "tests")
+    if not session.posargs:
+        run(session, "tests", "python", "-m", "tests.support.kernels")
     arguments = session.posargs or ["-n", "2", "--dist", "loadfile"]
     judges = "judges" if os.environ.get("CI") == "true" else ""  # elsewhere the tests that want one are skipped
     run(session, "tests", "python", "-m", "pytest", *arguments, judges=judges)
+
+
+@nox.session(venv_backend="none")
+def kernels(session: nox.Session) -> None:
+    """Compile the CUDA kernels for the oldest and the newest GPU of each variant, within their limits."""
+    run(session, "tests", "python", "-m", "tests.support.kernels")
 
 
 @nox.session(venv_backend="none")

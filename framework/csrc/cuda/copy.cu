@@ -9,11 +9,10 @@ template <class In, class Out>
 __device__ __forceinline__ void cast(const In* x, Out* out, const Layout<2>& layout) {
   using C = compute_t<In>;
   constexpr int V = vector_bytes / (sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out));
-  const Source<In> source{x, C{}};
   walk<V>(layout, [&](auto width, const i64(&at)[2]) {
     constexpr int W = decltype(width)::value;
     C a[W];
-    source.template fetch<W>(at[1], layout.stride[1][0], a);
+    load<W>(x + at[1], a);
     store<W>(out + at[0], a);
   });
 }

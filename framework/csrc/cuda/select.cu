@@ -27,11 +27,10 @@ template <class T>
 __device__ __forceinline__ void clamp(const T* x, compute_t<T> low, compute_t<T> high, T* out,
                                       const Layout<2>& layout) {
   using C = compute_t<T>;
-  const Source<T> source{x, C{}};
   walk<lanes<T>>(layout, [&](auto width, const i64(&at)[2]) {
     constexpr int W = decltype(width)::value;
     C a[W];
-    source.template fetch<W>(at[1], layout.stride[1][0], a);
+    load<W>(x + at[1], a);
 #pragma unroll
     for (int i = 0; i < W; ++i) a[i] = is_nan(a[i]) ? a[i] : a[i] < low ? low : a[i];
 #pragma unroll

@@ -9,11 +9,10 @@ namespace wootz {
 template <class F, class T>
 __device__ __forceinline__ void unary(const T* x, T* out, const Layout<2>& layout) {
   using C = compute_t<T>;
-  const Source<T> source{x, C{}};
   walk<lanes<T>>(layout, [&](auto width, const i64(&at)[2]) {
     constexpr int W = decltype(width)::value;
     C a[W], result[W];
-    source.template fetch<W>(at[1], layout.stride[1][0], a);
+    load<W>(x + at[1], a);
 #pragma unroll
     for (int i = 0; i < W; ++i) result[i] = F{}(a[i]);
     store<W>(out + at[0], result);

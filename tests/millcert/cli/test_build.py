@@ -51,7 +51,7 @@ def names(document: dict[str, Any]) -> list[str]:
 
 def objects(*units: str) -> list[str]:
     """The steps that compile some CUDA units of the sample."""
-    return [f"{made}-12.9-{gpu}-{unit}" for unit in units for made, gpu in (("cubin", 80), ("cubin", 90), ("ptx", 90))]
+    return [f"{made}-{unit}" for unit in units for made in ("cubin-12.9-80", "cubin-ptx-12.9-90")]
 
 
 def test_the_plan_needs_no_network_no_sandbox_and_builds_nothing(project: Path) -> None:

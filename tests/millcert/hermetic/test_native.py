@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from millcert.errors import ConfigError
-from millcert.hermetic.native import headers_of, load_native
+from millcert.hermetic.native import Includes, load_native
 
 SAMPLE = Path(__file__).parents[2] / "support" / "sample" / "native"
 
@@ -40,29 +40,29 @@ def test_headers_are_followed_through_headers_and_folders(project: Path) -> None
     (deep / "three.h").write_text('#include "one.h"\n// a circle\n')
     (project / "csrc" / "two.h").write_text("#include <vector>\n")
     (project / "csrc" / "a.cpp").write_text('#include "deep/one.h"\n')
-    found = headers_of(load_native(project), "csrc/a.cpp", ("csrc",))
+    found = Includes(load_native(project)).of("csrc/a.cpp", ("csrc",))
     assert found.files == {"csrc/deep/one.h", "csrc/deep/three.h", "csrc/two.h"}
     assert not found.generated
 
 
 def test_what_includes_a_generated_file_depends_on_every_header(project: Path) -> None:
     # the generated file may include any of them, and is not there to be read when the plan is made
-    found = headers_of(load_native(project), "csrc/module.cpp", ("csrc",))
+    found = Includes(load_native(project)).of("csrc/module.cpp", ("csrc",))
     assert found.generated
     (project / "csrc" / "unseen.h").write_text("#pragma once\n")
-    assert headers_of(load_native(project), "csrc/module.cpp", ("csrc",)).files == found.files | {"csrc/unseen.h"}
+    assert Includes(load_native(project)).of("csrc/module.cpp", ("csrc",)).files == found.files | {"csrc/unseen.h"}
 
 
 def test_an_include_cannot_reach_outside_the_project(project: Path) -> None:
     (project.parent / "secret.h").write_text("secret\n")
     (project / "csrc" / "a.cpp").write_text('#include "../../secret.h"\n')
-    assert headers_of(load_native(project), "csrc/a.cpp", ("csrc",)).files == set()
+    assert Includes(load_native(project)).of("csrc/a.cpp", ("csrc",)).files == set()
 
 
 def test_an_include_by_macro_is_refused_because_it_cannot_be_followed(project: Path) -> None:
     (project / "csrc" / "a.cpp").write_text("#define HEADER <vector>\n#include HEADER\n")
     with pytest.raises(ConfigError, match="spelt by a macro"):
-        headers_of(load_native(project), "csrc/a.cpp", ())
+        Includes(load_native(project)).of("csrc/a.cpp", ())
 
 
 @pytest.mark.parametrize(

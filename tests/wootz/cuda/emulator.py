@@ -70,7 +70,7 @@ class Emulator:
 
     def pack(self, folder: Path) -> Path:
         """Fills a folder with the list of kernels and a stand-in for each fat binary, as a wheel has them."""
-        listed = {unit: sorted("_".join(row[1:]) for row in rows) for unit, rows in self._rows.items()}
+        listed = {unit: {"kernels": sorted("_".join(row[1:]) for row in rows)} for unit, rows in self._rows.items()}
         (folder / "kernels.json").write_text(json.dumps(listed))
         for unit in listed:
             (folder / f"{unit}.fatbin").write_bytes(b"stands for the packed kernels")

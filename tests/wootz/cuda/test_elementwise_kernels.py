@@ -120,6 +120,20 @@ def test_unary(emulator):
                 close(y, UNARY[name](x.astype("f8")), kind, SLOPE.get(name, 0))
 
 
+@pytest.mark.parametrize("shape", [(64,), (4, 64)])
+def test_one_element_broadcast_over_a_whole_output(emulator, shape):
+    for kind in ("f32", "f16", "f64"):
+        x = np.full((1,) * len(shape), -1.5, DTYPES[kind])
+        for name, given, expected in (
+            (f"neg_{kind}_{kind}", (), 1.5), (f"cast_{kind}_i64", (), -1), (f"clamp_{kind}_{kind}", (-1.0, 1.0), -1.0),
+        ):  # fmt: skip
+            out = Out(np.zeros(shape, DTYPES["i64" if "cast" in name else kind]))
+            plan = launch(out.array, x)
+            scalar = np.float64 if kind == "f64" else np.float32
+            (y,) = emulator.run(name, plan, x, *map(scalar, given), out, plan.plan)
+            assert (y == expected).all(), name
+
+
 def test_unary_at_the_edges(emulator):
     edge = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 88.8, -104.0], "f4")
     for name in ("exp", "tanh", "sigmoid", "relu", "sign", "abs", "erf", "sqrt", "log"):

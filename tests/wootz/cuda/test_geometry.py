@@ -66,7 +66,8 @@ def test_an_elementwise_plan_visits_every_element_once(data):
         ((64,), [(4, (1,), 8), (4, (1,), 0)], False),  # the output off its alignment
         ((64,), [(1, (1,), 4), (4, (1,), 0)], True),  # a bool output needs 4 bytes only
         ((64,), [(1, (1,), 2), (4, (1,), 0)], False),
-        ((64,), [(4, (1,), 0), (4, (0,), 4)], True),  # one broadcast element needs no alignment
+        ((64,), [(4, (1,), 0), (4, (0,), 4), (4, (1,), 0)], True),  # one broadcast element needs no alignment
+        ((64,), [(4, (1,), 0), (4, (0,), 4)], False),  # a kernel of one input loads packs only
         ((64,), [(4, (1,), 0), (4, (2,), 0)], False),  # every second element
         ((6, 8), [(4, (8, 1), 0), (4, (12, 1), 0)], True),  # rows of a wider matrix
         ((6, 8), [(4, (8, 1), 0), (4, (9, 1), 0)], False),  # rows that do not start on a pack

@@ -75,19 +75,28 @@ class Builder:
 
     def build(self, nodes: Iterable[Node]) -> dict[str, Built]:
         """Build all nodes in the order of their needs; the first failure stops the rest and is raised."""
-        waiting = {node.name: node for node in nodes}
+        order = _Order(nodes)
         done: dict[str, Built] = {}
-        running: dict[Future[Built], str] = {}
+        running: set[Future[Built]] = set()
         with ThreadPoolExecutor(self._jobs, thread_name_prefix="build") as pool:
             try:
-                while waiting or running:
-                    for node in [n for n in waiting.values() if all(need in done for need in n.needs)]:
-                        del waiting[node.name]
-                        running[pool.submit(self._bring, node, {name: b.tree for name, b in done.items()})] = node.name
-                    if not running:
-                        raise ConfigError("steps that need each other", steps=", ".join(sorted(waiting)))
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        done[running.pop(future)] = future.result()
+                ready = order.first()
+                while ready or running:
+                    finished: list[Built] = []
+                    for node in ready:
+                        outputs = {need: done[need].tree for need in node.needs}
+                        key = node.key() if isinstance(node, Import) else node.key(outputs)
+                        # a look-up takes less than it takes to hand it to a thread
+                        if (built := self._look_up(node, key)) is not None:
+                            finished.append(built)
+                        else:
+                            running.add(pool.submit(self._bring, node, key, outputs))
+                    if not finished:
+                        ended, running = wait(running, return_when=FIRST_COMPLETED)
+                        finished = [future.result() for future in ended]
+                    done |= {built.node: built for built in finished}
+                    ready = order.after(finished)
+                order.check_ended()
             except BaseException:
                 self._interrupt()
                 pool.shutdown(cancel_futures=True)
@@ -98,21 +107,26 @@ class Builder:
         if self._sandbox is not None:
             self._sandbox.interrupt()
 
-    def _bring(self, node: Node, outputs: Mapping[str, Digest]) -> Built:
+    def _look_up(self, node: Node, key: Digest) -> Built | None:
+        """What the store remembers of a node; None where it must be made (or, with ``fresh``, made again)."""
         start = time.monotonic() - self._origin
-        key = node.key() if isinstance(node, Import) else node.key(outputs)
+        if self._fresh and isinstance(node, Command):
+            return None
         tree = self._store.record(key)
-        cached = tree is not None and not (self._fresh and isinstance(node, Command))
-        if not cached:
-            with self._store.lock(f"derivation {key}"):
-                # another process may have built it while this one waited for the lock
-                tree = None if self._fresh else self._store.record(key)
-                if tree is None:
-                    self._observer.started(node.name)
-                    tree = self._make(node, outputs)
-                    self._remember(node, key, tree, outputs)
-        assert tree is not None
-        built = Built(node.name, key, tree, cached, start, time.monotonic() - self._origin)
+        return None if tree is None else self._told(Built(node.name, key, tree, True, start, start))
+
+    def _bring(self, node: Node, key: Digest, outputs: Mapping[str, Digest]) -> Built:
+        start = time.monotonic() - self._origin
+        with self._store.lock(f"derivation {key}"):
+            # another process may have built it while this one waited for the lock
+            tree = None if self._fresh else self._store.record(key)
+            if tree is None:
+                self._observer.started(node.name)
+                tree = self._make(node, outputs)
+                self._remember(node, key, tree, outputs)
+        return self._told(Built(node.name, key, tree, False, start, time.monotonic() - self._origin))
+
+    def _told(self, built: Built) -> Built:
         self._observer.finished(built)
         return built
 
@@ -174,6 +188,40 @@ class Builder:
             if self._sandbox is None:
                 self._sandbox = self._make_sandbox()
             return self._sandbox
+
+
+class _Order:
+    """Nodes in the order of their needs: what can be brought once others are done."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._waiting = {node.name: node for node in nodes}
+        self._missing = {name: set(node.needs) for name, node in self._waiting.items()}
+        self._readers: dict[str, list[str]] = {}
+        for name, needs in self._missing.items():
+            for need in needs:
+                self._readers.setdefault(need, []).append(name)
+
+    def first(self) -> list[Node]:
+        """The nodes that need no other."""
+        return self._take([name for name, needs in self._missing.items() if not needs])
+
+    def after(self, finished: Iterable[Built]) -> list[Node]:
+        """The nodes whose last needs these are."""
+        ready: list[str] = []
+        for built in finished:
+            for name in self._readers.get(built.node, ()):
+                self._missing[name].discard(built.node)
+                if not self._missing[name]:
+                    ready.append(name)
+        return self._take(ready)
+
+    def check_ended(self) -> None:
+        """ConfigError for nodes that no order brings."""
+        if self._waiting:
+            raise ConfigError("steps that need each other", steps=", ".join(sorted(self._waiting)))
+
+    def _take(self, names: Iterable[str]) -> list[Node]:
+        return [self._waiting.pop(name) for name in names]
 
 
 def _last_lines(log: str) -> str:

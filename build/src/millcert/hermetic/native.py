@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from millcert.errors import ConfigError
 
-__all__ = ["Cuda", "Generate", "Headers", "Native", "Translation", "headers_of", "load_native"]
+__all__ = ["Generate", "Headers", "Includes", "Kernels", "Native", "Translation", "load_native"]
 
 _HEADERS = (".h", ".hh", ".hpp", ".inc")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|([A-Z_]+\b))', re.MULTILINE)
@@ -45,13 +45,17 @@ class Translation:
 
 
 @dataclass(frozen=True)
-class Cuda:
-    """The CUDA sources, each a unit that is compiled alone, and the folder of the wheel for their fat binaries."""
+class Kernels:
+    """The CUDA sources, each a unit that is compiled alone, and the folder of the wheel for their fat binaries.
+
+    ``limits`` is the file that says what a kernel may take of a thread.
+    """
 
     sources: tuple[str, ...]
     include: tuple[str, ...]
     flags: tuple[str, ...]
     install: str
+    limits: str
 
     @property
     def units(self) -> dict[str, str]:
@@ -70,7 +74,7 @@ class Native:
     link: tuple[str, ...]
     generate: tuple[Generate, ...]
     units: tuple[Mapping[str, Any], ...]
-    cuda: Cuda | None
+    cuda: Kernels | None
     python: str
 
     @property
@@ -111,7 +115,7 @@ def load_native(folder: Path) -> Native:
                 for item in table.get("generate", ())
             ),
             units=tuple(table["unit"]),
-            cuda=cuda and _cuda(folder, cuda),
+            cuda=cuda and _kernels(folder, cuda),
             python=table["python"]["source"],
         )
     except FileNotFoundError:
@@ -122,10 +126,11 @@ def load_native(folder: Path) -> Native:
         raise ConfigError("native.toml lacks a key", file=path, expected=error.args[0]) from error
 
 
-def _cuda(folder: Path, table: Mapping[str, Any]) -> Cuda:
-    cuda = Cuda(
-        tuple(_glob(folder, table["sources"])), tuple(table["include"]), tuple(table["flags"]), table["install"]
-    )
+def _kernels(folder: Path, table: Mapping[str, Any]) -> Kernels:
+    cuda = Kernels(
+        sources=tuple(_glob(folder, table["sources"])), include=tuple(table["include"]), flags=tuple(table["flags"]),
+        install=table["install"], limits=table["limits"],
+    )  # fmt: skip
     if len(cuda.units) < len(cuda.sources):
         raise ConfigError(
             "two CUDA sources would give fat binaries of one name",
@@ -152,44 +157,65 @@ class Headers:
     generated: bool
 
 
-def headers_of(native: Native, source: str, include: Sequence[str]) -> Headers:
-    """The project's own files that a source includes with quotes, however deep.
+class Includes:
+    """Which of a project's own files its sources include with quotes; each file is read once."""
 
-    Conditions are not evaluated, so the set may be too large, never too small. What a generated file includes is not
-    known before it is made, so a source that includes one gets every header of the include folders. An include spelt
-    by a macro cannot be followed and is refused with ConfigError.
-    """
-    made = {name for generate in native.generate for name in generate.outputs}
-    found: set[str] = set()
-    generated = False
-    todo = [source]
-    while todo:
-        current = todo.pop()
-        for quoted in _includes(native.folder, current):
-            candidates = [PurePosixPath(current).parent / quoted, *(PurePosixPath(base) / quoted for base in include)]
-            own = next((path for path in map(_flatten, candidates) if (native.folder / path).is_file()), None)
-            if own is None and quoted in made and not generated:
-                generated = True
-                everything = _all_headers(native.folder, include) - found
-                found |= everything
-                todo += everything
-            elif own is not None and own not in found:
-                found.add(own)
-                todo.append(own)
-    return Headers(frozenset(found - {source}), generated)
+    def __init__(self, native: Native) -> None:
+        self._folder = native.folder
+        self._made = {name for generate in native.generate for name in generate.outputs}
+        self._quoted: dict[str, list[str]] = {}
+        self._found: dict[tuple[str, str, tuple[str, ...]], str | None] = {}
+        self._all: dict[tuple[str, ...], frozenset[str]] = {}
 
+    def of(self, source: str, include: tuple[str, ...]) -> Headers:
+        """The headers of a source, however deep, found beside the includer or in the ``include`` folders.
 
-def _includes(folder: Path, source: str) -> list[str]:
-    found = _INCLUDE.findall((folder / source).read_text(encoding="utf-8"))
-    for _, macro in found:
-        if macro:
-            raise ConfigError("an include spelt by a macro cannot be followed", file=folder / source, found=macro)
-    return [quoted for quoted, _ in found]
+        Conditions are not evaluated, so the set may be too large, never too small. What a generated file includes is
+        not known before it is made, so a source that includes one gets every header of the include folders. An include
+        spelt by a macro cannot be followed and is refused with ConfigError.
+        """
+        found: set[str] = set()
+        generated = False
+        todo = [source]
+        while todo:
+            current = todo.pop()
+            for quoted in self._includes(current):
+                own = self._resolve(str(PurePosixPath(current).parent), quoted, include)
+                if own is None and quoted in self._made and not generated:
+                    generated = True
+                    everything = self._headers(include) - found
+                    found |= everything
+                    todo += everything
+                elif own is not None and own not in found:
+                    found.add(own)
+                    todo.append(own)
+        return Headers(frozenset(found - {source}), generated)
 
+    def _includes(self, source: str) -> list[str]:
+        if source not in self._quoted:
+            found = _INCLUDE.findall((self._folder / source).read_text(encoding="utf-8"))
+            for _, macro in found:
+                if macro:
+                    raise ConfigError(
+                        "an include spelt by a macro cannot be followed", file=self._folder / source, found=macro
+                    )
+            self._quoted[source] = [quoted for quoted, _ in found]
+        return self._quoted[source]
 
-def _all_headers(folder: Path, include: Sequence[str]) -> set[str]:
-    below = (path for base in include for path in (folder / base).rglob("*") if path.suffix in _HEADERS)
-    return {path.relative_to(folder).as_posix() for path in below if path.is_file()}
+    def _resolve(self, beside: str, quoted: str, include: tuple[str, ...]) -> str | None:
+        asked = (beside, quoted, include)
+        if asked not in self._found:
+            candidates = (_flatten(PurePosixPath(base) / quoted) for base in (beside, *include))
+            self._found[asked] = next((path for path in candidates if (self._folder / path).is_file()), None)
+        return self._found[asked]
+
+    def _headers(self, include: tuple[str, ...]) -> frozenset[str]:
+        if include not in self._all:
+            below = (path for base in include for path in (self._folder / base).rglob("*") if path.suffix in _HEADERS)
+            self._all[include] = frozenset(
+                path.relative_to(self._folder).as_posix() for path in below if path.is_file()
+            )
+        return self._all[include]
 
 
 def _flatten(path: PurePosixPath) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from millcert.errors import ConfigError, UnsafeArchiveError
 from millcert.hermetic import steps
 from millcert.hermetic.derivation import Command, Import, Material, Node, Output
-from millcert.hermetic.native import Native, Translation, headers_of
+from millcert.hermetic.native import Includes, Kernels, Native, Translation
 from millcert.hermetic.revision import Revision, ignored_files, version_of
 from millcert.hermetic.toolchain import Toolchain
 from millcert.model import Digest
 from millcert.store import Store
-from millcert.targets import Architecture, Targets, Variant
+from millcert.targets import Architecture, Cuda, Targets, Variant
 from millcert.tree import Entry, check_path
 from millcert.wheel.metadata import WheelFacts, metadata_files
 
@@ -91,6 +91,11 @@ def plan_wheels(
 class _Planner:
     def __init__(self, plan: Plan, native: Native, toolchain: Toolchain, store: Store) -> None:
         self._plan, self._native, self._toolchain, self._store = plan, native, toolchain, store
+        self._includes = Includes(native)
+        self._entries: dict[Path, Entry] = {}  # files are read and stored once, however many steps they go into
+        self._trees: dict[tuple[Entry, ...], Digest] = {}
+        self._libraries: dict[str, Output] = {}
+        self._inside = native.folder.resolve()
         self._base = plan.add(toolchain.root)
         self._zig = plan.add(toolchain.zig)
         self._generated = [self._generate(index) for index in range(len(native.generate))]
@@ -98,6 +103,12 @@ class _Planner:
     # -- the native library
 
     def library(self, target: Architecture) -> Output:
+        """The native library for one architecture, which all variants share."""
+        if target.name not in self._libraries:
+            self._libraries[target.name] = self._link(target)
+        return self._libraries[target.name]
+
+    def _link(self, target: Architecture) -> Output:
         headers = self._script(
             "python-headers", "python_headers.py", [], {}, ("include/Python.h", "include/pyconfig.h")
         )
@@ -118,7 +129,7 @@ class _Planner:
         return self._script(f"link-{target.name}", "link.py", arguments, inputs, outputs, environment=_CACHE)
 
     def _object(self, target: Architecture, item: Translation, headers: Output) -> tuple[str, Output]:
-        own = headers_of(self._native, item.source, self._native.include)
+        own = self._includes.of(item.source, self._native.include)
         includes = [f"-I/src/{path}" for path in self._native.include]
         sources = self._sources([item.source, *own.files])
         inputs: dict[str, Digest | Output] = {"/src": sources, "/zig": self._zig, "/python": headers}
@@ -148,25 +159,34 @@ class _Planner:
         if native is None:
             raise ConfigError("a CUDA variant needs a [cuda] table in native.toml", variant=variant.name)
         compiler = self._plan.add(self._toolchain.cuda[cuda.version])
-        wanted = [("cubin", number, f"sm_{number}.cubin") for number in cuda.gpu]
-        wanted.append(("ptx", cuda.newest, f"compute_{cuda.newest}.ptx"))
         compiled: dict[str, Digest | Output] = {}
         for unit, source in native.units.items():
-            sources = self._sources([source, *headers_of(self._native, source, native.include).files])
-            options = [*native.flags, *(f"--include-path=/src/{path}" for path in native.include)]
-            for kind, number, file in wanted:
-                compiled[f"/kernels/{unit}/{file}"] = self._script(
-                    f"{kind}-{cuda.version}-{number}-{unit}", "nvrtc.py",
-                    ["/cuda", source, kind, str(number), f"/out/{file}", *options],
-                    {"/cuda": compiler, "/src": sources}, (file,), directory="/src",
-                )  # fmt: skip
+            for number in cuda.gpu:
+                kinds = ["cubin", "ptx"] if number == cuda.newest else ["cubin"]
+                compiled[f"/kernels/{unit}/sm_{number}"] = self._cubin(native, cuda, source, number, kinds, compiler)
+        limits = self._sources([native.limits])
         listed = self._script(
-            f"kernels-{variant.name}", "kernels.py", ["/kernels", "/out/kernels.json"], compiled, ("kernels.json",)
-        )
+            f"kernels-{variant.name}", "kernels.py", ["/kernels", f"/limits/{native.limits}", "/out/kernels.json"],
+            {"/limits": limits, **compiled}, ("kernels.json",),
+        )  # fmt: skip
         outputs = [f"{native.install}/{name}" for name in ("kernels.json", *map("{}.fatbin".format, native.units))]
         arguments = ["/cuda", f"/out/{native.install}", "/kernels", "/listed/kernels.json"]
         inputs = {"/cuda": compiler, "/listed": listed, **compiled}
         return self._script(f"fatbin-{variant.name}", "fatbin.py", arguments, inputs, tuple(outputs))
+
+    def _cubin(
+        self, native: Kernels, cuda: Cuda, source: str, number: int, kinds: Sequence[str], compiler: Output
+    ) -> Output:
+        sources = self._sources([source, *self._includes.of(source, native.include).files])
+        options = [*native.flags, *(f"--include-path=/src/{path}" for path in native.include)]
+        outputs = [f"sm_{number}.cubin", f"sm_{number}.json"]
+        if "ptx" in kinds:
+            outputs.append(f"compute_{number}.ptx")
+        return self._script(
+            f"{'-'.join(kinds)}-{cuda.version}-{number}-{PurePosixPath(source).stem}", "nvrtc.py",
+            ["/cuda", source, str(number), "/out", ",".join(kinds), *options],
+            {"/cuda": compiler, "/src": sources}, tuple(outputs), directory="/src",
+        )  # fmt: skip
 
     # -- the wheel
 
@@ -237,24 +257,34 @@ class _Planner:
 
     def _project_tree(self, files: Mapping[str, Path]) -> Digest:
         """A tree of the project's files; a link or path that leads out of it would build in files of the machine."""
-        inside = self._native.folder.resolve()
         for name, path in files.items():
-            if not path.resolve().is_relative_to(inside):
+            if path not in self._entries and not path.resolve().is_relative_to(self._inside):
                 raise UnsafeArchiveError(
-                    "a source that lies outside the project", path=name, found=path.resolve(), project=inside
+                    "a source that lies outside the project", path=name, found=path.resolve(), project=self._inside
                 )
             check_path(name)
         return self._tree(files)
 
     def _tree(self, files: Mapping[str, Path]) -> Digest:
-        entries = []
-        for name, path in sorted(files.items()):
-            entries.append(Entry(name, "file", self._store.ensure_file(path), path.stat().st_size))
-        return self._store.add_entries(entries)
+        return self._stored(self._entry(name, path) for name, path in sorted(files.items()))
+
+    def _entry(self, name: str, path: Path) -> Entry:
+        entry = self._entries.get(path)
+        if entry is None:
+            entry = Entry(name, "file", self._store.ensure_file(path), path.stat().st_size)
+            self._entries[path] = entry
+        return entry if entry.path == name else replace(entry, path=name)
+
+    def _stored(self, entries: Iterable[Entry]) -> Digest:
+        tree = tuple(entries)
+        if tree not in self._trees:
+            self._trees[tree] = self._store.add_entries(tree)
+        return self._trees[tree]
 
     def _bytes_tree(self, files: Mapping[str, bytes]) -> Digest:
-        entries = [Entry(name, "file", self._store.add_bytes(data), len(data)) for name, data in sorted(files.items())]
-        return self._store.add_entries(entries)
+        return self._stored(
+            Entry(name, "file", self._store.add_bytes(data), len(data)) for name, data in sorted(files.items())
+        )
 
 
 def _is_source(path: Path) -> bool:

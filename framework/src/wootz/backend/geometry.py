@@ -179,7 +179,9 @@ def _aligned(operand: Operand, stride: Sequence[int], lanes: int) -> bool:
 
 def _vectorises(dims: Sequence[_Dim], operands: Sequence[Operand], lanes: int) -> bool:
     inner = dims[0]
-    if lanes == 1 or inner.strides[0] != 1 or any(s not in (0, 1) for s in inner.strides):
+    # of several inputs one may be broadcast along a pack; a kernel of one input has no code for that
+    fitting = (0, 1) if len(operands) > 2 else (1,)
+    if lanes == 1 or inner.strides[0] != 1 or any(s not in fitting for s in inner.strides):
         return False
     if len(dims) > 1 and inner.extent % lanes:
         return False

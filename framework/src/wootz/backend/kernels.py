@@ -34,7 +34,8 @@ class Kernels:
         if not listed.is_file():
             raise BackendError(f"{listed} is missing: this build of wootz holds no CUDA kernels")
         self._cupy, self._folder = cupy, folder
-        self.units: dict[str, list[str]] = json.loads(listed.read_text(encoding="utf-8"))
+        table = json.loads(listed.read_text(encoding="utf-8"))
+        self.units: dict[str, list[str]] = {unit: said["kernels"] for unit, said in table.items()}
         self._unit_of = {symbol: unit for unit, symbols in self.units.items() for symbol in symbols}
         self._functions: dict[str, Any] = {}
 

@@ -1,7 +1,7 @@
 """Runs in the sandbox: the cubins and PTX of each unit to one fat binary with nvFatbin, beside the list of kernels.
 
-Usage: fatbin.py CUDA_TREE OUTPUT_FOLDER FOLDER LIST, where FOLDER holds UNIT/sm_<n>.cubin/sm_<n>.cubin and
-UNIT/compute_<n>.ptx/compute_<n>.ptx.
+Usage: fatbin.py CUDA_TREE OUTPUT_FOLDER FOLDER LIST, where FOLDER holds UNIT/sm_<n>/sm_<n>.cubin, and
+compute_<n>.ptx beside it for one of them.
 """
 
 import ctypes
@@ -20,7 +20,8 @@ def main() -> None:
     output.mkdir(parents=True)
     (output / listed.name).write_bytes(listed.read_bytes())
     for unit in sorted(folder.iterdir()):
-        files = sorted(unit.glob("*/*"), key=lambda file: (file.suffix, number(file)))
+        files = [file for file in unit.glob("*/*") if file.suffix in (".cubin", ".ptx")]
+        files.sort(key=lambda file: (file.suffix, number(file)))
         (output / f"{unit.name}.fatbin").write_bytes(pack(library, compression, files))
 
 

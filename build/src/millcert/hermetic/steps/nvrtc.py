@@ -1,11 +1,19 @@
-"""Runs in the sandbox: one CUDA source to one cubin or PTX with NVRTC, no GPU and no host compiler.
+"""Runs in the sandbox: one CUDA source for one GPU architecture with NVRTC, no GPU and no host compiler.
 
-Usage: nvrtc.py CUDA_TREE SOURCE KIND ARCHITECTURE OUTPUT [NVRTC OPTION...], KIND being ``cubin`` or ``ptx``.
+Usage: nvrtc.py CUDA_TREE SOURCE ARCHITECTURE FOLDER KINDS [NVRTC OPTION...], KINDS being ``cubin`` or ``cubin,ptx``.
+Writes sm_<n>.cubin, compute_<n>.ptx if wanted, and sm_<n>.json: what the compiler says that each kernel takes of a
+thread, in registers, bytes of stack, and bytes of registers spilled.
 """
 
 import ctypes
+import json
 import pathlib
+import re
 import sys
+
+KERNEL = re.compile(r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry function|\Z)", re.DOTALL)
+FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS = re.compile(r"Used (\d+) registers")
 
 
 def load(tree: pathlib.Path) -> ctypes.CDLL:
@@ -19,12 +27,12 @@ def load(tree: pathlib.Path) -> ctypes.CDLL:
 
 
 def main() -> None:
-    tree, source, kind, architecture, output, *options = sys.argv[1:]
+    tree, source, architecture, folder, kinds, *options = sys.argv[1:]
     library = load(pathlib.Path(tree))
     library.nvrtcGetErrorString.restype = ctypes.c_char_p
     includes = sorted({path.parent for path in pathlib.Path(tree).glob("nvidia/**/cuda_fp16.h")})
-    name = f"compute_{architecture}" if kind == "ptx" else f"sm_{architecture}"
-    options = [f"--gpu-architecture={name}", *options, *(f"--include-path={path}" for path in includes)]
+    options = [f"--gpu-architecture=sm_{architecture}", "--ptxas-options=-v", *options]
+    options += [f"--include-path={path}" for path in includes]
     program = ctypes.c_void_p()
     text = pathlib.Path(source).read_bytes()
     check(
@@ -34,11 +42,27 @@ def main() -> None:
     encoded = [option.encode() for option in options]
     status = library.nvrtcCompileProgram(program, len(encoded), (ctypes.c_char_p * len(encoded))(*encoded))
     log = fetch(library, program, "ProgramLog").rstrip(b"\0").decode()
-    if log:
+    if status:
         print(log)
     check(library, status)
-    data = fetch(library, program, "PTX" if kind == "ptx" else "CUBIN")
-    pathlib.Path(output).write_bytes(data.rstrip(b"\0") if kind == "ptx" else data)
+    output = pathlib.Path(folder)
+    (output / f"sm_{architecture}.cubin").write_bytes(fetch(library, program, "CUBIN"))
+    if "ptx" in kinds.split(","):  # on its way to the cubin, so it costs nothing
+        (output / f"compute_{architecture}.ptx").write_bytes(fetch(library, program, "PTX").rstrip(b"\0"))
+    (output / f"sm_{architecture}.json").write_text(json.dumps(report(log), indent=1, sort_keys=True) + "\n")
+
+
+def report(log: str) -> dict[str, dict[str, int]]:
+    found = {}
+    for name, said in KERNEL.findall(log):
+        frame, registers = FRAME.search(said), REGISTERS.search(said)
+        if frame is None or registers is None:
+            sys.exit(f"the compiler's report on {name} has another form than this step knows:\n{said}")
+        stack, stores, loads = map(int, frame.groups())
+        found[name] = {"registers": int(registers[1]), "stack": stack, "spill": stores + loads}
+    if not found:
+        sys.exit(f"the compiler reports on no kernel:\n{log}")
+    return found
 
 
 def fetch(library: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:

@@ -1,0 +1,80 @@
+"""The builder's own part: order, look-ups and failures, over a sandbox that only writes files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.support.hermetic import LIMITS, Quiet
+
+from millcert.errors import BuildError, ConfigError
+from millcert.hermetic.build import Builder, Built
+from millcert.hermetic.derivation import Command, Import, Node, Output
+from millcert.sandbox import Outcome, Step
+from millcert.store import Store
+
+ROOT = Import("root", "none", ())
+
+
+class Writer:
+    """Stands for a sandbox: a step writes its own arguments; one called "broken" fails."""
+
+    def run(self, step: Step) -> Outcome:
+        (step.output / "said").write_text(" ".join([*step.argv, *(str(m.source.name)[:8] for m in step.mounts)]))
+        return Outcome(int("broken" in step.argv), "it broke")
+
+    def interrupt(self) -> None:
+        pass
+
+
+def command(name: str, *needs: str) -> Command:
+    return Command(name, (name,), Output("root"), {f"/{need}": Output(need) for need in needs}, ("said",))
+
+
+def build(store: Store, nodes: Sequence[Node], *, fresh: bool = False) -> tuple[dict[str, Built], list[str]]:
+    observer = Quiet()
+    unpackers = {"none": lambda *_: None}
+    builder = Builder(store, Writer, unpackers, LIMITS, observer, jobs=2, fresh=fresh)
+    return builder.build(nodes), observer.ran
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+CHAIN = [command("last", "middle", "side"), command("middle", "first"), ROOT, command("first"), command("side")]
+
+
+def test_each_step_comes_after_what_it_needs_in_whatever_order_they_are_given(store: Store) -> None:
+    built, ran = build(store, CHAIN)
+    assert ran[0] == "root" and ran[-1] == "last" and ran.index("first") < ran.index("middle")
+    assert built.keys() == {"root", "first", "middle", "side", "last"} and not any(b.cached for b in built.values())
+
+
+def test_a_second_build_looks_everything_up_and_a_changed_step_runs_with_what_reads_it(store: Store) -> None:
+    first, _ = build(store, CHAIN)
+    second, ran = build(store, CHAIN)
+    assert ran == [] and all(b.cached for b in second.values())
+    assert {name: b.tree for name, b in second.items()} == {name: b.tree for name, b in first.items()}
+    changed = [Command("middle", ("middle", "again"), Output("root"), {"/first": Output("first")}, ("said",))]
+    _, ran = build(store, [*(node for node in CHAIN if node.name != "middle"), *changed])
+    assert ran == ["middle", "last"]
+
+
+def test_fresh_runs_every_command_again_and_unpacks_nothing_twice(store: Store) -> None:
+    build(store, CHAIN)
+    built, ran = build(store, CHAIN, fresh=True)
+    assert sorted(ran) == ["first", "last", "middle", "side"] and built["root"].cached
+
+
+def test_a_failure_stops_what_needs_it(store: Store) -> None:
+    with pytest.raises(BuildError, match="broken: the command failed"):
+        build(store, [ROOT, command("broken"), command("after", "broken")])
+
+
+def test_steps_that_need_each_other_are_an_error(store: Store) -> None:
+    with pytest.raises(ConfigError, match="steps that need each other") as error:
+        build(store, [ROOT, command("first"), command("egg", "hen"), command("hen", "egg")])
+    assert error.value.evidence["steps"] == "egg, hen"
