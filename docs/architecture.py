@@ -10,7 +10,7 @@ from pathlib import Path
 
 from millcert.errors import HashMismatchError, UsageError
 from millcert.hermetic.derivation import Command, Import, Material, Output
-from millcert.hermetic.native import headers_of, load_native
+from millcert.hermetic.native import Includes, load_native
 from millcert.lock import read_lock, select
 from millcert.model import digest_of
 from millcert.names import look_alike_key, normalize
@@ -68,7 +68,7 @@ translations = native.translations("x86_64")
 assert len({translation.name for translation in translations}) == len(translations)
 assert {translation.variant for translation in translations} == {"", "baseline", "avx2", "avx512"}
 for translation in translations:
-    headers = headers_of(native, translation.source, native.include)
+    headers = Includes(native).of(translation.source, native.include)
     assert all((native.folder / header).is_file() for header in headers.files)
 
 print("the architecture holds")
