@@ -6,6 +6,7 @@ from tests.wootz.cuda.emulator import Emulator, compiler
 
 from wootz import backend
 from wootz.backend.cuda import Cuda
+from wootz.nn.functional import resampling
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +28,5 @@ def cupy(emulator, tmp_path):
     before = backend.use(Cuda(cupy, emulator.pack(folder)))
     yield cupy
     backend.use(before)
+    resampling._tables.cache_clear()  # it keeps tensors by the device's name, and this device goes
     assert not cupy.region.broken, cupy.region.broken

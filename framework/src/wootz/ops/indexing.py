@@ -230,10 +230,10 @@ def index_reduce(
     return scatter_reduce(self, dim, spread, source, reduce, include_self=include_self)
 
 
-@op("N(3, 4), B(3, 4)", "N(3, 4), B(4)", "N(4), B(3, 4)", "N(), wootz.tensor(True)")
+@op("N(3, 4), B(3, 4)", "N(3, 4), B(4)", "N(4), B(3, 4)", "N(), wootz.tensor(True)", "N(), wootz.tensor(False)")
 def masked_select(self: Tensor, mask: Tensor) -> Tensor:
     """The elements where ``mask`` holds, as a vector; both are broadcast."""
-    shape = _joint(self, mask)
+    shape = _joint(self, mask) or (1,)
     return _core.index(self.expand(shape), [mask.expand(shape)]).reshape((-1,))
 
 
@@ -241,9 +241,11 @@ def _joint(a: Tensor, b: Tensor) -> tuple[int, ...]:
     return broadcast_tensors(a, b)[0].shape
 
 
-@op("N(3, 4), B(3, 4), N(12)", "N(3, 4), B(4), N(3, 4)", inplace=True)
+@op("N(3, 4), B(3, 4), N(12)", "N(3, 4), B(4), N(3, 4)", "N(), wootz.tensor(False), N(2)", inplace=True)
 def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """Self with the elements of ``source``, in order, where ``mask`` holds. Raises `ShapeError` if they are too few."""
+    if self.dim() == 0:
+        return masked_scatter(self.reshape((1,)), mask, source).reshape(())
     mask = mask.expand(self.shape)
     count = int(_core.sum(mask).item())
     if source.numel() < count:

@@ -252,11 +252,11 @@ def unique(
 @array_op()
 def _runs(xp: Any, x: Any, dim: int | None) -> Any:
     rows = x.reshape(-1) if dim is None else xp.moveaxis(x, dim, 0)
-    flat = rows.reshape((len(rows), rows[:1].size))
-    new = xp.ones(len(rows), bool)
+    flat = rows.reshape((rows.shape[0], rows[:1].size))
+    new = xp.ones(flat.shape[0], bool)
     new[1:] = (flat[1:] != flat[:-1]).any(axis=1)
     starts = xp.flatnonzero(new)
-    counts = xp.diff(xp.append(starts, len(rows)))
+    counts = xp.diff(xp.append(starts, flat.shape[0]))
     values = rows[starts] if dim is None else xp.moveaxis(rows[starts], 0, dim)
     return values, (xp.cumsum(new) - 1).reshape(x.shape if dim is None else (-1,)), counts
 

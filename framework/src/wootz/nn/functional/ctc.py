@@ -39,11 +39,11 @@ def ctc_loss(
         return loss.squeeze(0) if single else loss
     if reduction == "sum":
         return loss.sum()
-    return (loss / wootz.from_numpy(np.maximum(sizes, 1)).to(loss.dtype)).mean()
+    return (loss / wootz.from_numpy(np.maximum(sizes, 1)).to(loss)).mean()
 
 
 def _integers(value: Tensor | Sequence[int], count: int) -> np.ndarray:
-    array = np.atleast_1d(value.numpy() if isinstance(value, Tensor) else np.asarray(value)).astype(np.int64)
+    array = np.atleast_1d(value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)).astype(np.int64)
     if array.shape != (count,):
         raise ValueError(f"{array.shape} lengths for a batch of {count}")
     return array
@@ -51,7 +51,7 @@ def _integers(value: Tensor | Sequence[int], count: int) -> np.ndarray:
 
 def _padded(targets: Tensor, sizes: np.ndarray, count: int) -> np.ndarray:
     """Labels [N, S]."""
-    array = targets.numpy()
+    array = targets.cpu().numpy()
     if array.ndim == 2:
         return array
     if array.size != sizes.sum() and count != 1:
@@ -85,17 +85,18 @@ def _forward(steps: Tensor, lengths: np.ndarray, labels: np.ndarray, sizes: np.n
     # A blank may be left out between two different labels.
     leap = np.zeros(states.shape, bool)
     leap[:, 3::2] = labels[:, 1:] != labels[:, :-1]
-    index, leaps = wootz.from_numpy(states), wootz.from_numpy(leap)
-    never = wootz.full((count, 2), _NEVER, dtype=steps.dtype)
-    alpha = wootz.cat([wootz.zeros((count, 1), dtype=steps.dtype), wootz.full_like(steps[0][:, :1], _NEVER).detach()
-                       .expand((count, 2 * size))], 1)  # fmt: skip
+    # A path ends in the last label or in the blank behind it; without labels there is the blank alone.
+    ends = np.stack([2 * sizes, np.maximum(2 * sizes - 1, 0)], 1)
+    alone = np.array([[False, True]]) & (sizes == 0)[:, None]
+    device = steps.device
+    index, leaps, ends, alone = (wootz.from_numpy(array).to(device) for array in (states, leap, ends, alone))
+    never = wootz.full((count, 2), _NEVER, dtype=steps.dtype, device=device)
+    alpha = wootz.full((count, 2 * size + 1), _NEVER, dtype=steps.dtype, device=device)
+    alpha = wootz.where(wootz.arange(2 * size + 1, device=device) == 0, 0.0, alpha)
     for t in range(int(lengths.max(initial=0))):
         padded = wootz.cat([never, alpha], 1)
         ways = [alpha, padded[:, 1:-1], wootz.where(leaps, padded[:, :-2], _NEVER)]
         # Before the first step there is one state, from which the first two can be reached.
         new = wootz.stack(ways).logsumexp(0) + steps[t].gather(1, index)
-        alpha = wootz.where(wootz.from_numpy((t < lengths)[:, None]), new, alpha)
-    ends = np.stack([2 * sizes, np.maximum(2 * sizes - 1, 0)], 1)
-    final = alpha.gather(1, wootz.from_numpy(ends))
-    alone = wootz.from_numpy(np.array([[False, True]]) & (sizes == 0)[:, None])
-    return -wootz.where(alone, _NEVER, final).logsumexp(1)
+        alpha = wootz.where(wootz.from_numpy((t < lengths)[:, None]).to(device), new, alpha)
+    return -wootz.where(alone, _NEVER, alpha.gather(1, ends)).logsumexp(1)

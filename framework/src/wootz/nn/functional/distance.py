@@ -38,7 +38,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of all pairs of rows [N, D]: (0, 1), (0, 2), ..., (1, 2), ..."""
     if input.dim() != 2:
         raise ValueError(f"rows [N, D] are needed, not a shape of {tuple(input.shape)}")
-    first, second = (wootz.from_numpy(index) for index in np.triu_indices(input.shape[0], 1))
+    first, second = (wootz.from_numpy(index).to(input.device) for index in np.triu_indices(input.shape[0], 1))
     return wootz.norm(input[first] - input[second], p, -1)
 
 
@@ -162,9 +162,9 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     ``target`` has the input's shape: each row's labels, then -1 behind the last.
     """
     scores, labels = _rows(input, target, 1)
-    counts = wootz.from_numpy(np.cumsum(labels.numpy() < 0, axis=1) == 0)
+    counts = (labels < 0).cumsum(1) == 0
     safe = wootz.where(counts, labels, 0)
-    is_label = wootz.zeros(scores.shape).scatter_add(1, safe, counts.to(wootz.float32)) > 0
+    is_label = wootz.zeros(scores.shape, device=scores.device).scatter_add(1, safe, counts.to(wootz.float32)) > 0
     gaps = (1 - scores.gather(1, safe).unsqueeze(2) + scores.unsqueeze(1)).clamp(min=0)
     matter = counts.unsqueeze(2) & is_label.logical_not().unsqueeze(1)
     loss = wootz.where(matter, gaps, 0.0).sum((1, 2)) / scores.shape[1]

@@ -140,12 +140,13 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last: bool) -> tuple[Te
         raise ValueError("bags are rows of [N, L], or a vector and the offsets at which they begin")
     if offsets is None:
         place = np.arange(input.numel()).reshape(input.shape)
-        return wootz.from_numpy(place), wootz.from_numpy(np.ones(place.shape, bool))
-    starts = offsets.numpy()
+        return wootz.from_numpy(place).to(input.device), wootz.ones(place.shape, dtype=wootz.bool, device=input.device)
+    starts = offsets.cpu().numpy()
     ends = starts[1:] if include_last else np.append(starts[1:], input.numel())
     starts = starts[: len(ends)]
     if len(starts) and (starts[0] != 0 or (starts > ends).any() or ends[-1] > input.numel()):
         raise ValueError(f"offsets begin with 0 and rise to at most {input.numel()}")
     steps = np.arange(max((ends - starts).max(initial=0), 1))
     counts = steps[None] < (ends - starts)[:, None]
-    return wootz.from_numpy(np.where(counts, starts[:, None] + steps, 0)), wootz.from_numpy(counts)
+    place = np.where(counts, starts[:, None] + steps, 0)
+    return wootz.from_numpy(place).to(input.device), wootz.from_numpy(counts).to(input.device)
