@@ -89,7 +89,7 @@ def _forward(steps: Tensor, lengths: np.ndarray, labels: np.ndarray, sizes: np.n
     ends = np.stack([2 * sizes, np.maximum(2 * sizes - 1, 0)], 1)
     alone = np.array([[False, True]]) & (sizes == 0)[:, None]
     device = steps.device
-    index, leaps, ends, alone = (wootz.from_numpy(array).to(device) for array in (states, leap, ends, alone))
+    index, leaps, last, silent = (wootz.from_numpy(array).to(device) for array in (states, leap, ends, alone))
     never = wootz.full((count, 2), _NEVER, dtype=steps.dtype, device=device)
     alpha = wootz.full((count, 2 * size + 1), _NEVER, dtype=steps.dtype, device=device)
     alpha = wootz.where(wootz.arange(2 * size + 1, device=device) == 0, 0.0, alpha)
@@ -99,4 +99,4 @@ def _forward(steps: Tensor, lengths: np.ndarray, labels: np.ndarray, sizes: np.n
         # Before the first step there is one state, from which the first two can be reached.
         new = wootz.stack(ways).logsumexp(0) + steps[t].gather(1, index)
         alpha = wootz.where(wootz.from_numpy((t < lengths)[:, None]).to(device), new, alpha)
-    return -wootz.where(alone, _NEVER, alpha.gather(1, ends)).logsumexp(1)
+    return -wootz.where(silent, _NEVER, alpha.gather(1, last)).logsumexp(1)
