@@ -76,7 +76,8 @@ def _pool(
 
 
 @op("N(1, 2, 5, 6), 2, (3, 4), _random_samples=C(1, 2, 2).sigmoid()",
-    "N(1, 5, 5), (2, 3), output_ratio=0.5, _random_samples=C(1, 1, 2).sigmoid()")  # fmt: skip
+    "N(1, 5, 5), (2, 3), output_ratio=0.5, _random_samples=C(1, 1, 2).sigmoid()",
+    autocast={"cpu": "wide"})  # fmt: skip
 def fractional_max_pool2d_with_indices(
     input: Tensor, kernel_size: Ints, output_size: Ints | None = None, output_ratio: Ratio | None = None,
     return_indices: bool = False, _random_samples: Tensor | None = None,
@@ -94,11 +95,13 @@ def fractional_max_pool2d(
     return_indices: bool = False, _random_samples: Tensor | None = None,
 ) -> Maxima:  # fmt: skip
     """`fractional_max_pool2d_with_indices`, without the indices unless they are asked for."""
-    found = _pool(2, input, kernel_size, output_size, output_ratio, _random_samples)
+    found = fractional_max_pool2d_with_indices(
+        input, kernel_size, output_size, output_ratio, _random_samples=_random_samples
+    )
     return found if return_indices else found[0]
 
 
-@op("N(1, 2, 3, 4, 4), 2, (1, 2, 2), _random_samples=C(1, 2, 3).sigmoid()")
+@op("N(1, 2, 3, 4, 4), 2, (1, 2, 2), _random_samples=C(1, 2, 3).sigmoid()", autocast={"cpu": "wide"})
 def fractional_max_pool3d_with_indices(
     input: Tensor, kernel_size: Ints, output_size: Ints | None = None, output_ratio: Ratio | None = None,
     return_indices: bool = False, _random_samples: Tensor | None = None,
@@ -112,5 +115,7 @@ def fractional_max_pool3d(
     return_indices: bool = False, _random_samples: Tensor | None = None,
 ) -> Maxima:  # fmt: skip
     """`fractional_max_pool3d_with_indices`, without the indices unless they are asked for."""
-    found = _pool(3, input, kernel_size, output_size, output_ratio, _random_samples)
+    found = fractional_max_pool3d_with_indices(
+        input, kernel_size, output_size, output_ratio, _random_samples=_random_samples
+    )
     return found if return_indices else found[0]
