@@ -31,7 +31,7 @@ LAYERS = {
     "wootz": [
         {"errors", "_build"},
         {"_core"},
-        {"dtypes", "device"},  # objects that the core makes
+        {"dtypes", "device", "numerics"},  # objects that the core makes
         {"backend"},
         {"_interop", "_override", "_repr", "_tensor", "autograd", "fft", "func", "linalg", "ops", "random", "special"},
         {"array_api", "nn", "optim", "amp", "data", "serialize", "testing", "cuda", "utils"},

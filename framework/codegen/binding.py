@@ -64,6 +64,9 @@ def _function(op: Op, suffix: str = "") -> str:
     locals_ = "".join(
         f"    {value_type(p)} {p.name} = {_argument(p, i, i == 0 and not either)};\n" for i, p in enumerate(op.params)
     )
+    if op.retype:
+        source = _argument(op.params[0], 0, True)
+        locals_ = f"    if (is_dtype(v[1])) return wrap(reread({source}, dtype_of_object(v[1])));\n{locals_}"
     work = " || ".join(f"large({p.name})" for p in op.tensors) or "false"
     tensors = ", ".join(p.name for p in op.tensors)
     call = f"ops::{name}({', '.join(p.name for p in op.params)})"
@@ -74,7 +77,7 @@ def _function(op: Op, suffix: str = "") -> str:
         f"PyObject* {name}_call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {{\n"
         f"  if (overrides_exist && overridden(self, args, n, names))\n"
         f'    return call_override("{name}", self, args, n, names);\n'
-        f"  return guarded([&] {{\n    Bound v({name}_function, self, args, n, names);\n"
+        f"  return guarded([&]() -> PyObject* {{\n    Bound v({name}_function, self, args, n, names);\n"
         f"    auto at = [](int i) {{ return Where{{&{name}_function, i}}; }};\n{locals_}"
         f"    Unlocked unlocked({work});\n"
         f"    auto result_ = {call};\n"

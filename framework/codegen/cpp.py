@@ -285,12 +285,18 @@ def _inplace_op(op: Op) -> str:
     tensors = ", ".join(p.name for p in op.tensors)
     off = "  AutocastOff off_;\n" if op.autocast else ""  # a tensor keeps its type
     direct = f'store_result("{op.name}_", self, ops::{op.name}(self{rest}))'
+    before = ""
+    if op.returns == "real":
+        before = (
+            "  WOOTZ_CHECK(!is_complex(self.dtype()), ErrorKind::DType, "
+            f'"In-place {op.name} is not supported for complex tensors: its result is real");\n'
+        )
     if op.direct:
         direct = op.direct
     elif op.pointwise:
         direct = f"if (!remote({tensors})) forward::{op.name}(self{rest}, self);\n  else {direct}"
     return (
-        f'Tensor {op.name}_({_declare(op)}) {{\n{off}  check_inplace(self, "{op.name}_");\n'
+        f'Tensor {op.name}_({_declare(op)}) {{\n{off}  check_inplace(self, "{op.name}_");\n{before}'
         f"  if (recording({tensors})) rebase(self, ops::{op.name}(rewritable(self){rest}));\n"
         f"  else {direct};\n  self.bump();\n  return self;\n}}\n"
     )

@@ -38,7 +38,8 @@ def _signature(op: Op, method: bool, out: bool = False) -> str:
         if method and i == 0:
             continue
         if op.varargs and p.type == "int[]":
-            parts.append(f"*{p.name}: builtins.int | Sequence[builtins.int]")
+            also = " | DType" if op.retype else ""
+            parts.append(f"*{p.name}: builtins.int | Sequence[builtins.int]{also}")
             starred = True
             continue
         if p.keyword_only and not starred:

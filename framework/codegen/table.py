@@ -24,6 +24,7 @@ _KEYS = {
     "inplace",
     "method",
     "varargs",
+    "retype",
     "samples",
     "reference",
     "alias",
@@ -92,6 +93,7 @@ class Op:
     inplace: bool = False
     method: bool = True
     varargs: bool = False
+    retype: bool = False  # whether a dtype in the place of its second argument reads the memory as that type
     samples: tuple[str, ...] = ()
     reference: str = ""
     alias: tuple[str, ...] = ()
@@ -170,6 +172,7 @@ def _parse_row(path: Path, row: dict[str, object]) -> Op:
         inplace=bool(row.get("inplace")),
         method=bool(row.get("method", True)),
         varargs=bool(row.get("varargs")),
+        retype=bool(row.get("retype")),
         samples=tuple(row.get("samples", ())),
         reference=str(row.get("reference", "")),  # type: ignore[arg-type]
         alias=tuple(row.get("alias", ())),

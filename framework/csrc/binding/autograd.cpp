@@ -260,6 +260,17 @@ PyObject* detach_inplace(PyObject*, PyObject* o) {
   });
 }
 
+PyObject* py_become(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *o, *view;
+    const char* op;
+    if (!PyArg_ParseTuple(args, "OOs", &o, &view, &op)) python_error();
+    WOOTZ_CHECK(is_tensor(o) && is_tensor(view), ErrorKind::Type, op, "() is for tensors");
+    become(tensor_of(o), tensor_of(view), op);
+    return Object::borrow(o).release();
+  });
+}
+
 }  // namespace
 
 PyTypeObject* make_node_type(PyObject* module) {
@@ -288,6 +299,7 @@ PyMethodDef autograd_functions[] = {
     {"record", record, METH_VARARGS, "(name, backward, inputs, outputs): puts a Python function on the tape."},
     {"attach", attach, METH_VARARGS, "(value, node, slot): a tensor in the place of a node's output."},
     {"reaches_leaf", reaches_leaf, METH_O, "Whether gradients of these tensors would reach a leaf."},
+    {"become", py_become, METH_VARARGS, "(tensor, view of it, name): the tensor takes on the view's geometry and history."},
     {"detach_", detach_inplace, METH_O, "Takes a tensor's history away."},
     {nullptr, nullptr, 0, nullptr}};
 

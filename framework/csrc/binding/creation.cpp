@@ -184,6 +184,8 @@ std::optional<DType> format_dtype(const char* f, Py_ssize_t size) {
     case 'b': return DType::Int8;
     case 'h': return DType::Int16;
     case 'i': case 'l': case 'q': return size == 4 ? DType::Int32 : DType::Int64;
+    case 'H': return DType::UInt16;
+    case 'I': case 'L': case 'Q': return size == 4 ? DType::UInt32 : DType::UInt64;
     case 'e': return DType::Float16;
     case 'f': return DType::Float32;
     case 'd': return DType::Float64;
@@ -208,7 +210,7 @@ Tensor borrow_buffer(PyObject* o) {
   std::unique_ptr<Py_buffer, void (*)(Py_buffer*)> guard(view, [](Py_buffer* v) { PyBuffer_Release(v); delete v; });
   auto dtype = format_dtype(view->format, view->itemsize);
   WOOTZ_CHECK(dtype, ErrorKind::DType, "can't convert memory of format '", view->format ? view->format : "", "'; the supported types are: ",
-              "complex128, complex64, float64, float32, float16, int64, int32, int16, int8, uint8 and bool");
+              "complex128, complex64, float64, float32, float16, int64, int32, int16, int8, uint64, uint32, uint16, uint8 and bool");
   Dims shape, strides;
   for (int d = 0; d < view->ndim; ++d) {
     WOOTZ_CHECK(view->strides[d] >= 0 || view->shape[d] <= 1, ErrorKind::Value, "At least one stride of the array is negative, and tensors ",
@@ -261,7 +263,6 @@ PyObject* py_from_pointer(PyObject*, PyObject* const* args, Py_ssize_t n, PyObje
   });
 }
 
-// The same memory read as another type of the same size; nothing is recorded.
 PyObject* bitcast(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     PyObject *o, *type;
@@ -269,9 +270,7 @@ PyObject* bitcast(PyObject*, PyObject* args) {
     WOOTZ_CHECK(is_tensor(o) && is_dtype(type), ErrorKind::Type, "bitcast() takes a Tensor and a wootz.dtype");
     Tensor t = tensor_of(o);
     DType to = dtype_of_object(type);
-    WOOTZ_CHECK(size_of(to) == size_of(t.dtype()), ErrorKind::DType, "bitcast: ", name_of(t.dtype()), " and ", name_of(to),
-                " differ in size");
-    return wrap(Tensor::make(t->storage, t->offset, t.shape(), t.strides(), to));
+    return wrap(reread(t, to));
   });
 }
 
@@ -328,7 +327,7 @@ PyMethodDef tensor_functions[] = {
     {"set_random_state", set_random_state, METH_VARARGS, "(seed, draws): restarts the default generator there."},
     {"from_buffer", from_buffer, METH_O, "A tensor that shares a writable buffer's memory."},
     {"from_pointer", as_method(py_from_pointer), kFast, "A tensor over memory that `owner` keeps alive."},
-    {"bitcast", bitcast, METH_VARARGS, "The same memory as another dtype of the same size, without history."},
+    {"bitcast", bitcast, METH_VARARGS, "The same memory as another dtype, without history."},
     {"set_default_dtype", set_default, METH_O, "The floating point type of new tensors."},
     {"get_default_dtype", get_default, METH_NOARGS, "The floating point type of new tensors."},
     {"promote_types", py_promote, METH_VARARGS, "The smallest dtype that holds two."},

@@ -21,10 +21,7 @@ PyObject* get_name(PyObject* self, void*) { return PyUnicode_FromString(name_of(
 PyObject* get_size(PyObject* self, void*) { return PyLong_FromSize_t(size_of(value(self))); }
 PyObject* get_float(PyObject* self, void*) { return PyBool_FromLong(is_float(value(self))); }
 PyObject* get_complex(PyObject* self, void*) { return PyBool_FromLong(is_complex(value(self))); }
-PyObject* get_signed(PyObject* self, void*) {
-  DType t = value(self);
-  return PyBool_FromLong(t != DType::Bool && t != DType::UInt8);
-}
+PyObject* get_signed(PyObject* self, void*) { return PyBool_FromLong(is_signed(value(self))); }
 
 PyGetSetDef getters[] = {{"name", get_name, nullptr, "Its name, as NumPy spells it.", nullptr},
                          {"itemsize", get_size, nullptr, "Bytes an element.", nullptr},

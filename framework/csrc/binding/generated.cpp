@@ -17,7 +17,7 @@ bool large(const TensorList& ts) {
 }
 template <class T> bool large(const T&) { return false; }
 
-// The tensor that `out=` names. It takes the result where that can be cast; an empty one takes its shape too.
+// The tensor that `out=` names. It takes the result where that can be cast, and its shape too, with a warning unless it was empty.
 class Out {
  public:
   Out(const Function& f, PyObject* given, bool recorded) : op_(f.name) {
@@ -41,15 +41,17 @@ class Out {
 
  private:
   void resize(const Tensor& result) const {
-    WOOTZ_CHECK(into_.numel() == 0 && !into_->base, ErrorKind::Shape, op_, ": out has shape ", text(into_.shape()), ", the result ",
-                text(result.shape()), "; give a tensor of that shape, or an empty one, which takes it");
-    Tensor room = filled(into_, result.shape(), into_.dtype(), 0);
-    into_->storage = room->storage;
-    into_->offset = room->offset;
-    into_->shape = room->shape;
-    into_->strides = room->strides;
-    into_->numel = room->numel;
-    into_->contiguous = room->contiguous;
+    WOOTZ_CHECK(!into_->base, ErrorKind::Shape, op_, ": out has shape ", text(into_.shape()), ", the result ", text(result.shape()),
+                "; a view cannot be resized: give a tensor of that shape");
+    if (into_.numel() > 0) warn(result.shape());
+    take_memory(into_, filled(into_, result.shape(), into_.dtype(), 0));
+  }
+
+  void warn(const Dims& shape) const {
+    std::string message = std::string(op_) + ": an output with one or more elements was resized since it had shape " + text(into_.shape()) +
+                          ", which does not match the required output shape " + text(shape) + ". Give an empty tensor: out.resize_(0)";
+    Locked gil;
+    if (PyErr_WarnEx(PyExc_UserWarning, message.c_str(), 1) != 0) python_error();
   }
 
   const char* op_;

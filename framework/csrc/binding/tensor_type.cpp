@@ -157,12 +157,17 @@ int truth(PyObject* self) {
   });
 }
 
+PyObject* integer_object(const Tensor& t) {
+  int64_t v = item_int(t);
+  return t.dtype() == DType::UInt64 ? PyLong_FromUnsignedLongLong(static_cast<uint64_t>(v)) : PyLong_FromLongLong(v);
+}
+
 PyObject* to_float(PyObject* self) { return guarded([&] { return PyFloat_FromDouble(item(local(self))); }); }
 
 PyObject* to_int(PyObject* self) {
   return guarded([&] {
     Tensor t = local(self);
-    return is_integral(t.dtype()) ? PyLong_FromLongLong(item_int(t)) : PyLong_FromDouble(item(t));
+    return is_integral(t.dtype()) ? integer_object(t) : PyLong_FromDouble(item(t));
   });
 }
 
@@ -171,7 +176,7 @@ PyObject* to_index(PyObject* self) {
     Tensor t = local(self);
     WOOTZ_CHECK(is_integral(t.dtype()) && t.numel() == 1, ErrorKind::Type,
                 "only integer tensors of a single element can be converted to an index");
-    return PyLong_FromLongLong(item_int(t));
+    return integer_object(t);
   });
 }
 
@@ -183,8 +188,7 @@ PyObject* to_item(PyObject* self, PyObject*) {
       Complex<double> z = item_complex(t);
       return PyComplex_FromDoubles(z.re, z.im);
     }
-    int64_t v = item_int(t);
-    return t.dtype() == DType::Bool ? PyBool_FromLong(v != 0) : PyLong_FromLongLong(v);
+    return t.dtype() == DType::Bool ? PyBool_FromLong(item_int(t) != 0) : integer_object(t);
   });
 }
 
@@ -246,6 +250,7 @@ PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(tensor_of(
 PyObject* get_requires_grad(PyObject* self, void*) { return PyBool_FromLong(tensor_of(self).requires_grad()); }
 PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(tensor_of(self).version()); }
 PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromSize_t(size_of(impl(self)->dtype)); }
+PyObject* get_storage_bytes(PyObject* self, void*) { return PyLong_FromSize_t(impl(self)->storage->bytes); }
 PyObject* get_is_inference(PyObject* self, void*) { return PyBool_FromLong(impl(self)->storage->inference); }
 PyObject* get_base(PyObject* self, void*) { return guarded([&] { return wrap(Tensor(impl(self)->base)); }); }
 PyObject* get_grad(PyObject* self, void*) { return guarded([&] { return wrap(Tensor(impl(self)->grad)); }); }
@@ -332,13 +337,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
     Tensor t = tensor_of(self), v = tensor_of(value);
     WOOTZ_CHECK(t.is_leaf(), ErrorKind::Gradient, "data of a computed tensor cannot be replaced");
     WOOTZ_CHECK(!t->requires_grad || is_differentiable(v.dtype()), ErrorKind::Gradient, "only floating point and complex data can require gradients");
-    t->storage = v->storage;
-    t->offset = v->offset;
-    t->shape = v->shape;
-    t->strides = v->strides;
-    t->numel = v->numel;
-    t->dtype = v->dtype;
-    t->contiguous = v->contiguous;
+    take_memory(t, v);
     return 0;
   });
 }
@@ -358,6 +357,7 @@ PyGetSetDef getters[] = {
     {"_version", get_version, nullptr, "How often its memory was written in place.", nullptr},
     {"_base", get_base, nullptr, "Of a view: the tensor it looks into.", nullptr},
     {"_is_inference", get_is_inference, nullptr, "Whether it was made in inference mode.", nullptr},
+    {"_storage_bytes", get_storage_bytes, nullptr, "Bytes of the memory that it looks into.", nullptr},
     {"_device", get_device, nullptr, "(device type, index)", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

@@ -211,6 +211,16 @@ void rebase(const Tensor& t, const Tensor& value) {
   refresh(t);
 }
 
+void become(const Tensor& t, const Tensor& view, const char* op) {
+  check_inplace(t, op);
+  WOOTZ_CHECK(view->storage == t->storage && view.dtype() == t.dtype(), ErrorKind::Value, op, ": the result is no view of the tensor");
+  Edge history = edge_of(view);
+  take_memory(t, view);
+  give_history(t, std::move(history));
+  if (t->base) t->epoch = t->base->epoch;
+  t.bump();
+}
+
 Tensor rewritable(const Tensor& t) {
   GradMode off(false);
   Tensor copy = ops::clone(t);

@@ -151,6 +151,8 @@ void set_view(const Tensor& view, const Tensor& source);
 // The in-place protocol: refuse what cannot be differentiated, then `value` becomes t's content and history.
 void check_inplace(const Tensor& t, const char* op);
 void rebase(const Tensor& t, const Tensor& value);
+// t becomes what `view`, a view of it, is: in geometry and in history.
+void become(const Tensor& t, const Tensor& view, const char* op);
 // The same values and history, in other memory: an in-place op is recorded as an op on this, and may keep it.
 Tensor rewritable(const Tensor& t);
 

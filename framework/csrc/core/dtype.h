@@ -12,9 +12,9 @@
 namespace wootz {
 
 enum class DType : uint8_t {
-  Bool, UInt8, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Complex64, Complex128
+  Bool, UInt8, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Complex64, Complex128, UInt16, UInt32, UInt64
 };
-constexpr int kDTypes = 12;
+constexpr int kDTypes = 15;
 
 // The categories between which a Python scalar or a 0-d tensor may promote another operand.
 enum class Category : uint8_t { Bool, Integer, Float, Complex };
@@ -33,7 +33,9 @@ inline const DTypeInfo& info(DType t) {
       {"int32", "i", 4, Category::Integer},    {"int64", "q", 8, Category::Integer},
       {"float16", "e", 2, Category::Float},    {"bfloat16", nullptr, 2, Category::Float},
       {"float32", "f", 4, Category::Float},    {"float64", "d", 8, Category::Float},
-      {"complex64", "Zf", 8, Category::Complex}, {"complex128", "Zd", 16, Category::Complex}};
+      {"complex64", "Zf", 8, Category::Complex}, {"complex128", "Zd", 16, Category::Complex},
+      {"uint16", "H", 2, Category::Integer},   {"uint32", "I", 4, Category::Integer},
+      {"uint64", "Q", 8, Category::Integer}};
   return table[static_cast<int>(t)];
 }
 
@@ -46,8 +48,14 @@ inline bool is_integral(DType t) { return info(t).category <= Category::Integer;
 inline bool is_differentiable(DType t) { return info(t).category >= Category::Float; }
 inline bool is_half(DType t) { return t == DType::Float16 || t == DType::BFloat16; }
 
-// What numbers of this type are computed in.
-inline DType compute_type(DType t) { return is_half(t) ? DType::Float32 : t; }
+// Unsigned types beyond uint8, which PyTorch promotes with floating point types and nothing else.
+inline bool is_wide_unsigned(DType t) { return t >= DType::UInt16; }
+inline bool is_signed(DType t) { return t != DType::Bool && t != DType::UInt8 && !is_wide_unsigned(t); }
+
+// What numbers of this type are computed in, where there is no kernel for it.
+inline DType compute_type(DType t) {
+  return is_half(t) ? DType::Float32 : t == DType::UInt16 || t == DType::UInt32 ? DType::Int64 : t;
+}
 // The type of a complex number's parts, and of the complex number with parts of a type.
 inline DType real_type(DType t) { return t == DType::Complex64 ? DType::Float32 : t == DType::Complex128 ? DType::Float64 : t; }
 inline DType complex_type(DType t) {
@@ -57,6 +65,11 @@ inline DType complex_type(DType t) {
 // The smallest type that holds both. Order in the enum is order in size, save for three pairs.
 inline DType promote(DType a, DType b) {
   DType low = a < b ? a : b, high = a < b ? b : a;
+  if (is_wide_unsigned(high) && low != high) {
+    WOOTZ_CHECK(is_float(low), ErrorKind::DType, "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote ",
+                name_of(a), " and ", name_of(b), "; cast one with .to(dtype)");
+    return low;
+  }
   if (low == DType::UInt8 && high == DType::Int8) return DType::Int16;
   if (low == DType::Float16 && high == DType::BFloat16) return DType::Float32;
   if (low == DType::Float64 && high == DType::Complex64) return DType::Complex128;
@@ -75,6 +88,9 @@ template <class T> constexpr DType dtype_of() {
   else if constexpr (std::is_same_v<T, float>) return DType::Float32;
   else if constexpr (std::is_same_v<T, double>) return DType::Float64;
   else if constexpr (std::is_same_v<T, Complex<float>>) return DType::Complex64;
+  else if constexpr (std::is_same_v<T, uint16_t>) return DType::UInt16;
+  else if constexpr (std::is_same_v<T, uint32_t>) return DType::UInt32;
+  else if constexpr (std::is_same_v<T, uint64_t>) return DType::UInt64;
   else return DType::Complex128;
 }
 
@@ -94,6 +110,9 @@ template <class F> decltype(auto) visit(DType t, F&& f) {
     case DType::Float32: return f(TypeTag<float>{});
     case DType::Float64: return f(TypeTag<double>{});
     case DType::Complex64: return f(TypeTag<Complex<float>>{});
+    case DType::UInt16: return f(TypeTag<uint16_t>{});
+    case DType::UInt32: return f(TypeTag<uint32_t>{});
+    case DType::UInt64: return f(TypeTag<uint64_t>{});
     default: return f(TypeTag<Complex<double>>{});
   }
 }

@@ -66,8 +66,37 @@ Tensor wrapped_scalar(int64_t value) { return wrap(value); }
 Tensor wrapped_scalar(bool value) { return wrap(value); }
 Tensor wrapped_scalar(Complex<double> value) { return wrap(value); }
 
+void take_memory(const Tensor& t, const Tensor& other) {
+  t->storage = other->storage;
+  t->offset = other->offset;
+  t->shape = other->shape;
+  t->strides = other->strides;
+  t->numel = other->numel;
+  t->dtype = other->dtype;
+  t->contiguous = other->contiguous;
+}
+
 Tensor raw_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset) {
   return Tensor::make(t->storage, offset, shape, strides, t.dtype());
+}
+
+Tensor reread(const Tensor& t, DType to) {
+  auto had = static_cast<int64_t>(size_of(t.dtype())), wants = static_cast<int64_t>(size_of(to));
+  Dims shape = t.shape(), strides = t.strides();
+  if (had == wants) return Tensor::make(t->storage, t->offset, shape, strides, to);
+  const char* op = "self.dtype cannot be viewed as another size: ";
+  WOOTZ_CHECK(!t->storage->batch, ErrorKind::Value, "view(dtype) of another size is not supported inside vmap");
+  WOOTZ_CHECK(t.dim() > 0, ErrorKind::Shape, op, "self.dim() cannot be 0 to view ", name_of(t.dtype()), " as ", name_of(to));
+  WOOTZ_CHECK(strides.back() == 1 || shape.back() == 1, ErrorKind::Shape, op, "self.stride(-1) must be 1, found ", strides.back());
+  bool fits = t->offset * had % wants == 0 && shape.back() * had % wants == 0;
+  for (int d = 0; d + 1 < t.dim(); ++d) fits &= strides[d] * had % wants == 0;
+  WOOTZ_CHECK(fits, ErrorKind::Shape, op, "the last size, the offset and the other strides of ", text(shape), " in ", name_of(t.dtype()),
+              " must be whole numbers of ", name_of(to));
+  int last = t.dim() - 1;
+  shape[last] = shape[last] * had / wants;
+  for (int d = 0; d < last; ++d) strides[d] = strides[d] * had / wants;
+  strides[last] = 1;
+  return Tensor::make(t->storage, t->offset * had / wants, shape, strides, to);
 }
 
 namespace {

@@ -85,8 +85,12 @@ Tensor wrapped_scalar(double value);
 Tensor wrapped_scalar(int64_t value);
 Tensor wrapped_scalar(bool value);
 Tensor wrapped_scalar(Complex<double> value);
+// t looks into the memory of `other`, as `other` does.
+void take_memory(const Tensor& t, const Tensor& other);
 // A view that nobody differentiates through; bounds are the caller's duty.
 Tensor raw_view(const Tensor& t, const Dims& shape, const Dims& strides, int64_t offset);
+// The same memory read as another type; where the sizes differ, so does the last extent. Nobody differentiates through it.
+Tensor reread(const Tensor& t, DType to);
 double item(const Tensor& t);
 Complex<double> item_complex(const Tensor& t);
 int64_t item_int(const Tensor& t);

@@ -8,15 +8,20 @@ struct copy : Plain {
   using Plain::Plain;
   template <class V> WOOTZ_INLINE V operator()(V a) const { return a; }
 };
+// A factor of integers may be negative, which an unsigned type cannot be cast to.
+template <class V> WOOTZ_INLINE V factor(double alpha) {
+  if constexpr (std::is_integral_v<V>) return static_cast<V>(static_cast<int64_t>(alpha));
+  else return static_cast<V>(alpha);
+}
 struct add {
   double alpha;
   explicit WOOTZ_INLINE add(const double* p) : alpha(*p) {}
-  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a + static_cast<V>(alpha) * b); }
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a + factor<V>(alpha) * b); }
 };
 struct sub {
   double alpha;
   explicit WOOTZ_INLINE sub(const double* p) : alpha(*p) {}
-  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a - static_cast<V>(alpha) * b); }
+  template <class V> WOOTZ_INLINE V operator()(V a, V b) const { return static_cast<V>(a - factor<V>(alpha) * b); }
 };
 struct mul : Plain {
   using Plain::Plain;

@@ -12,6 +12,8 @@ template <class A, class B> inline B cast(A x) {
   if constexpr (std::is_same_v<B, bool>) return x != A(0);
   else if constexpr (std::is_floating_point_v<A> && std::is_integral_v<B>) {
     constexpr A limit = A(9223372036854775808.0);
+    if constexpr (std::is_same_v<B, uint64_t>)
+      if (x >= limit && x < 2 * limit) return static_cast<B>(x);
     int64_t wide = x >= -limit && x < limit ? static_cast<int64_t>(x) : INT64_MIN;
     return static_cast<B>(wide);
   } else {
@@ -90,7 +92,10 @@ template <class... A> void put(Kernels& k) { (put_from<A, A...>(k), ...); }
 }  // namespace
 
 void fill_convert(Kernels& k) {
-  put<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k);
+  put<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, uint64_t, float, double>(k);
+  put_from<uint16_t, int64_t>(k);
+  put_from<uint32_t, int64_t>(k);
+  put_from<int64_t, uint16_t, uint32_t>(k);
   place(k, DType::Float16, DType::Float32) = widen_float16;
   place(k, DType::Float32, DType::Float16) = narrow_float16;
   place(k, DType::BFloat16, DType::Float32) = widen_bfloat16;

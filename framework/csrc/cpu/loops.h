@@ -83,6 +83,7 @@ template <class F, int N, Types W, bool Predicate> void put_all(Kernels& k, Op o
     put<F, N, Predicate, int16_t>(k, op);
     put<F, N, Predicate, int32_t>(k, op);
     put<F, N, Predicate, int64_t>(k, op);
+    put<F, N, Predicate, uint64_t>(k, op);
   }
   if constexpr (W == Types::all || W == Types::integral) put<F, N, Predicate, bool>(k, op);
 }

@@ -149,11 +149,11 @@ template <class... T> void put_arg(Kernels& k) {
 void fill_reduce(Kernels& k) {
   put<Sum, int64_t, float, double>(k, Reduction::sum);
   put<Prod, int64_t, float, double>(k, Reduction::prod);
-  put<Max, bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k, Reduction::amax);
-  put<Min, bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k, Reduction::amin);
+  put<Max, bool, uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, float, double>(k, Reduction::amax);
+  put<Min, bool, uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, float, double>(k, Reduction::amin);
   put<Any, bool>(k, Reduction::any);
   put<All, bool>(k, Reduction::all);
-  put_arg<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, float, double>(k);
+  put_arg<bool, uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, float, double>(k);
 }
 
 }  // namespace wootz::cpu::WOOTZ_ISA

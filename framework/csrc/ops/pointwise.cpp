@@ -74,7 +74,9 @@ struct Buffers {
 void convert(const char* from, DType a, char* to, DType b, int64_t n) {
   cpu::Convert kernel = cpu::kernels().convert[static_cast<int>(a)][static_cast<int>(b)];
   if (kernel) return kernel(from, to, n);
-  DType via = is_complex(a) ? real_type(a) : is_half(a) || is_half(b) ? DType::Float32 : real_type(b);
+  auto narrow = [](DType t) { return t == DType::UInt16 || t == DType::UInt32; };
+  DType via = is_complex(a) ? real_type(a) : is_half(a) || is_half(b) ? DType::Float32
+              : narrow(a) || narrow(b) ? DType::Int64 : real_type(b);
   alignas(64) char between[kTile * 8];
   convert(from, a, between, via, n);
   convert(between, via, to, b, n);
@@ -242,7 +244,7 @@ cpu::Loop find_loop(const PointOp& op, DType t) {
   return cpu::kernels().pointwise[static_cast<int>(op.op)][static_cast<int>(t)];
 }
 
-// The type whose kernel serves for t: its own, or a 16-bit float's wider one.
+// The type whose kernel serves for t: its own, or the wider one it is computed in.
 DType kernel_type(const PointOp& op, DType t) {
   DType k = find_loop(op, t) ? t : compute_type(t);
   WOOTZ_CHECK(find_loop(op, k), ErrorKind::DType, "\"", op.name, "\" not implemented for '", name_of(t), "'");

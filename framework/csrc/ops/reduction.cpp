@@ -130,9 +130,10 @@ Tensor mean(const Tensor& self, const std::optional<Dims>& dim, bool keepdim, st
 }
 
 Tensor var(const Tensor& self, const std::optional<Dims>& dim, double correction, bool keepdim) {
-  WOOTZ_CHECK(is_float(self.dtype()), ErrorKind::DType, "std and var only support floating point dtypes, got ",
+  WOOTZ_CHECK(is_differentiable(self.dtype()), ErrorKind::DType, "std and var only support floating point and complex dtypes, got ",
         name_of(self.dtype()));
   Tensor centred = sub(self, mean(self, dim, true, std::nullopt), 1);
+  if (is_complex(self.dtype())) centred = abs(centred);
   Tensor squares = reduce(Reduction::sum, square(centred, centred), dim, keepdim);
   double n = rules::group(self.shape(), dim) - correction;
   return div(squares, wrapped_scalar(std::max(n, 0.0)), squares);
@@ -189,7 +190,22 @@ Tensor argmin(const Tensor& self, std::optional<int64_t> dim, bool keepdim) {
   return arg("argmin", cpu::kernels().argmin, self, dim, keepdim);
 }
 
+namespace {
+
+// Shifted by the greatest real part, which alone decides how large an exponential is.
+Tensor complex_logsumexp(const Tensor& x, const Dims& dim, bool keepdim) {
+  Dims dims = wrap_dims(dim, x.dim());
+  Tensor top = amax(select(view_as_real(x), -1, 0), dims, true);
+  top = where(isfinite(top), top, wrapped_scalar(0.0));
+  Tensor total = sum(exp(sub(x, top, 1)), dims, true, std::nullopt);
+  Tensor out = add(log(total), top, 1);
+  return keepdim ? out : squeeze(out, dims);
+}
+
+}  // namespace
+
 Tensor logsumexp(const Tensor& self, const Dims& dim, bool keepdim) {
+  if (is_complex(self.dtype()) && self.numel() > 0) return complex_logsumexp(self, dim, keepdim);
   Tensor x = is_integral(self.dtype()) ? cast(self, default_dtype()) : self;
   Layout l = arrange(x, dim, keepdim);
   if (l.inner > 1) {

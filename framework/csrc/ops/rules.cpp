@@ -132,7 +132,7 @@ Tensor extremum(const Tensor& grad, const Tensor& self, const Tensor& result, co
 
 Tensor logsumexp(const Tensor& grad, const Tensor& self, const Tensor& result, const Dims& dim, bool keepdim) {
   Tensor r = with_dims(result, self.shape(), dim, keepdim);
-  return with_dims(grad, self.shape(), dim, keepdim) * exp(self - r);
+  return with_dims(grad, self.shape(), dim, keepdim) * conj(exp(self - r));
 }
 
 Tensor window(const Tensor& grad, const Dims& shape, const Dims& strides, int64_t offset, const Dims& size,

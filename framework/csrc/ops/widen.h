@@ -28,7 +28,7 @@ class Widened {
     for (const Tensor& t : ts) out.push_back((*this)(t));
     return out;
   }
-  std::optional<DType> operator()(std::optional<DType> t) const { return t ? std::optional(compute_type(*t)) : t; }
+  std::optional<DType> operator()(std::optional<DType> t) const { return t && is_half(*t) ? DType::Float32 : t; }
 
   Tensor narrow(const Tensor& t) const {
     DType to = asked_.value_or(first_);

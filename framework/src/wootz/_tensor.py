@@ -33,7 +33,7 @@ from wootz.dtypes import (
     uint8,
 )  # fmt: skip
 from wootz.errors import DeviceError, DTypeError, ShapeError
-from wootz.ops import complex_numbers, composite, elementwise, queries, shaping
+from wootz.ops import complex_numbers, composite, elementwise, memory, queries, random, shaping, special
 from wootz.ops.database import ROWS
 
 __all__ = ["Tensor"]
@@ -341,6 +341,35 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return copy
 
 
+def _bernoulli(self: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
+    """Ones and zeros in self's dtype and shape, ones with the probabilities in self, or with ``p``."""
+    chances = self if p is None else self.detach() * 0 + p
+    return random.bernoulli(chances, generator=generator)
+
+
+def _polygamma(self: Tensor, n: builtins.int) -> Tensor:
+    """The n-th derivative of `digamma`."""
+    return special.polygamma(n, self)
+
+
+def _hardshrink(self: Tensor, lambd: builtins.float = 0.5) -> Tensor:
+    """Self, 0 within ``lambd`` of 0."""
+    return _core.where(_core.abs(self) > lambd, self, 0.0)
+
+
+def _type(self: Tensor, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
+    """What PyTorch calls tensors of self's dtype ("wootz.FloatTensor"); or self in a dtype, or one of such a name."""
+    if dtype is None:
+        return queries.typename(self)
+    if isinstance(dtype, str):
+        known = {name: kind for kind, name in queries.TYPE_NAMES.items()}
+        short = dtype.rpartition(".")[2]
+        if short not in known:
+            raise ValueError(f"invalid type: {dtype!r}; expected a dtype or a name such as 'wootz.FloatTensor'")
+        dtype = _core.dtype.named(known[short])
+    return _to(self, dtype, non_blocking=non_blocking)
+
+
 def _element_size(self: Tensor) -> int:
     """Bytes an element."""
     return self.itemsize
@@ -392,7 +421,8 @@ _METHODS: dict[str, Any] = {
     "short": _caster(int16), "cfloat": _caster(complex64), "cdouble": _caster(complex128),
     "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
     "new_full": _new("full"),
-    "new_tensor": _new("tensor"), "reshape_as": _reshape_as, "is_signed": _is_signed,
+    "new_tensor": _new("tensor"), "reshape_as": _reshape_as, "is_signed": _is_signed, "bernoulli": _bernoulli,
+    "hardshrink": _hardshrink, "polygamma": _polygamma, "type": _type, "storage": memory.untyped_storage,
 }  # fmt: skip
 
 
@@ -426,6 +456,7 @@ def _join() -> None:
         setattr(Tensor, name, method)
     for name in _WITH_IN_PLACE:
         setattr(Tensor, name + "_", _in_place(name + "_", getattr(_core, name)))
+    setattr(Tensor, "polygamma_", _in_place("polygamma_", _polygamma))  # noqa: B010
     writing = {row.function for row in ROWS.values() if row.inplace}
     for family in ops.FAMILIES:
         for name in family.__all__:

@@ -22,13 +22,16 @@ from wootz._core import (
     int32,
     int64,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )  # fmt: skip
 from wootz.errors import DTypeError
 
 __all__ = [
     "bfloat16", "bool", "can_cast", "cdouble", "cfloat", "complex64", "complex128", "double", "dtype", "finfo", "float",
     "float16", "float32", "float64", "get_default_dtype", "half", "iinfo", "int", "int8", "int16", "int32", "int64",
-    "long", "promote_types", "result_type", "set_default_dtype", "short", "uint8",
+    "long", "promote_types", "result_type", "set_default_dtype", "short", "uint8", "uint16", "uint32", "uint64",
 ]  # fmt: skip
 
 double, float, half, int, long, short = float64, float32, float16, int32, int64, int16

@@ -20,7 +20,8 @@ from wootz._core import logsumexp as logsumexp
 from wootz._core import round as round
 from wootz._core import sigmoid as expit
 from wootz._core import softmax as softmax
-from wootz.ops.array_op import array_op, broadcasting, floating, promoted
+from wootz.ops.array_op import array_op, broadcasting, floating, no_rule, promoted
+from wootz.ops.bessel import airy_of, first_kind_of, k_scaled_of, second_kind_of
 from wootz.ops.database import op
 from wootz.ops.elementwise import exp2 as exp2
 from wootz.ops.series import erfc_of, erfcinv_of, erfcx_of, zeta_of
@@ -32,6 +33,11 @@ from wootz.ops.special import sinc as sinc
 from wootz.ops.special import xlogy as xlogy
 
 __all__ = [
+    "airy_ai",
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
     "chebyshev_polynomial_t",
     "chebyshev_polynomial_u",
     "chebyshev_polynomial_v",
@@ -63,12 +69,16 @@ __all__ = [
     "logsumexp",
     "modified_bessel_i0",
     "modified_bessel_i1",
+    "modified_bessel_k0",
+    "modified_bessel_k1",
     "multigammaln",
     "ndtr",
     "ndtri",
     "polygamma",
     "psi",
     "round",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
     "shifted_chebyshev_polynomial_t",
     "shifted_chebyshev_polynomial_u",
     "shifted_chebyshev_polynomial_v",
@@ -127,6 +137,98 @@ def i1(input: Tensor) -> Tensor:
 modified_bessel_i1 = i1
 
 
+def _j_rule(g: Tensor, out: Tensor, x: Tensor, order: int) -> Tensor:
+    if order == 0:
+        return g * -_first_kind(x, 1)
+    safe = _core.where(x == 0, 1.0, x)
+    return g * _core.where(x == 0, 0.5, _first_kind(x, 0) - out / safe)
+
+
+@array_op(_j_rule, batch=broadcasting)
+def _first_kind(xp: Any, x: Any, order: int) -> Any:
+    return first_kind_of(xp, x, order)
+
+
+def _y_rule(g: Tensor, out: Tensor, x: Tensor, order: int) -> Tensor:
+    return g * (_second_kind(x, 0) - out / x if order else -_second_kind(x, 1))
+
+
+@array_op(_y_rule, batch=broadcasting)
+def _second_kind(xp: Any, x: Any, order: int) -> Any:
+    return second_kind_of(xp, x, order)
+
+
+def _k_rule(g: Tensor, out: Tensor, x: Tensor, order: int) -> Tensor:
+    other = _k_scaled(x, 1 - order)
+    return g * (out - other - out / x if order else out - other)
+
+
+@array_op(_k_rule, batch=broadcasting)
+def _k_scaled(xp: Any, x: Any, order: int) -> Any:
+    return k_scaled_of(xp, x, order)
+
+
+@array_op(batch=broadcasting)
+def _airy(xp: Any, x: Any) -> Any:
+    return airy_of(xp, x)
+
+
+@op("N(2, 3)", "N(5) * 20", "N()", "wootz.tensor([0.0, inf, nan])", peer="")
+def bessel_j0(input: Tensor) -> Tensor:
+    """Bessel's function of the first kind, of order 0."""
+    return _first_kind(floating(input), 0)
+
+
+@op("N(2, 3)", "N(5) * 20", "N()", "wootz.tensor([0.0, inf, nan])", peer="")
+def bessel_j1(input: Tensor) -> Tensor:
+    """Bessel's function of the first kind, of order 1."""
+    return _first_kind(floating(input), 1)
+
+
+@op("P(2, 3)", "P(5) * 20", "P()", peer="")
+def bessel_y0(input: Tensor) -> Tensor:
+    """Bessel's function of the second kind, of order 0; minus infinity at 0, NaN below."""
+    return _second_kind(floating(input), 0)
+
+
+@op("P(2, 3)", "P(5) * 20", "P()", peer="")
+def bessel_y1(input: Tensor) -> Tensor:
+    """Bessel's function of the second kind, of order 1; minus infinity at 0, NaN below."""
+    return _second_kind(floating(input), 1)
+
+
+@op("P(2, 3)", "P(5) * 10", "P()", "C(3) * 0", tolerance=1e-13)
+def scaled_modified_bessel_k0(input: Tensor) -> Tensor:
+    """exp(input) K0(input); infinite at 0, NaN below."""
+    return _k_scaled(floating(input), 0)
+
+
+@op("P(2, 3)", "P(5) * 10", "P()", "C(3) * 0", tolerance=1e-13)
+def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
+    """exp(input) K1(input); infinite at 0, NaN below."""
+    return _k_scaled(floating(input), 1)
+
+
+@op("P(2, 3)", "P(5) * 10", "P()", tolerance=1e-13)
+def modified_bessel_k0(input: Tensor) -> Tensor:
+    """The modified Bessel function of the second kind, of order 0; infinite at 0, NaN below."""
+    x = floating(input)
+    return _k_scaled(x, 0) * _core.exp(-x)
+
+
+@op("P(2, 3)", "P(5) * 10", "P()", tolerance=1e-13)
+def modified_bessel_k1(input: Tensor) -> Tensor:
+    """The modified Bessel function of the second kind, of order 1; infinite at 0, NaN below."""
+    x = floating(input)
+    return _k_scaled(x, 1) * _core.exp(-x)
+
+
+@op("C(2, 3)", "C(5) * 20", "C()", differentiable=False, peer="")
+def airy_ai(input: Tensor) -> Tensor:
+    """Airy's function of the first kind; no gradient flows."""
+    return _airy(floating(input).detach())
+
+
 @op("N(2, 3)", "wootz.tensor([0.0, 1.0])", tolerance=1e-6)
 def spherical_bessel_j0(input: Tensor) -> Tensor:
     """sin(input) / input, 1 at 0."""
@@ -175,14 +277,14 @@ def _zeta_rule(g: Tensor, out: Tensor, s: Tensor, q: Tensor) -> Tensor:
     return g * -s * _zeta(s + 1, q)
 
 
-@array_op(None, _zeta_rule, batch=broadcasting)
+@array_op(no_rule("zeta", "input"), _zeta_rule, batch=broadcasting)
 def _zeta(xp: Any, s: Any, q: Any) -> Any:
     return zeta_of(xp, s, q)
 
 
 @op("C(3).abs() + 2, P(3)", "3.0, P(2, 3)", "C(3).abs() + 2, 1.5", tolerance=1e-12)
 def zeta(input: Other, other: Other) -> Tensor:
-    """Hurwitz' zeta function: the sum of (other + k)**-input over k >= 0; no gradient flows to ``input``."""
+    """Hurwitz' zeta function: the sum of (other + k)**-input over k >= 0. Backward to ``input`` raises."""
     s, q = promoted(input, other)
     return _zeta(floating(s), floating(q))
 

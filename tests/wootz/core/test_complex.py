@@ -11,7 +11,6 @@ import pytest
 from tests.support.optable import Sample, rows, samples, to_arrays
 
 import wootz
-from wootz import _core
 from wootz.autograd import gradcheck, gradgradcheck
 from wootz.errors import DTypeError, GradientError, ShapeError
 
@@ -278,7 +277,9 @@ def test_repr_agrees_with_the_installed_pytorch() -> None:
         (lambda: numbers(2, 2, 2).H, ShapeError, "matrices"),
         (lambda: numbers(2, 2).vdot(numbers(2)), ShapeError, "two vectors"),
         (lambda: (numbers(2, grad=True) * 2).sum().backward(), GradientError, "real scalar outputs"),
-        (lambda: _core.bitcast(wootz.ones(2), wootz.int64), DTypeError, "differ in size"),
+        (lambda: wootz.ones(3).view(wootz.complex64), ShapeError, "whole numbers of complex64"),
+    (lambda: numbers(2).abs_(), DTypeError, "its result is real"),
+    (lambda: (numbers(2, grad=True) * 1).abs_(), DTypeError, "its result is real"),
     ],
 )  # fmt: skip
 def test_what_complex_numbers_cannot_do_is_a_typed_error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,23 @@ def test_out_may_be_an_input_or_a_strided_view() -> None:
         wootz.add(wootz.ones(3), 1, out=wootz.zeros(1).expand(3))
 
 
-def test_out_of_another_shape_is_refused() -> None:
-    x = wootz.ones(2, 3)
-    for out in (wootz.zeros(3), wootz.zeros(4)[:0]):
+def test_out_of_another_shape_takes_the_results_with_a_warning() -> None:
+    out = wootz.zeros(3)
+    with pytest.warns(UserWarning, match=r"add: an output .* had shape \[3\].* required output shape \[2, 3\]"):
+        assert wootz.add(wootz.ones(2, 3), 1, out=out) is out
+    assert out.tolist() == [[2, 2, 2], [2, 2, 2]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wootz.add(wootz.ones(2), 1, out=out.resize_(0))
+        with pytest.raises(UserWarning, match="resized"):
+            wootz.add(wootz.ones(3), 1, out=out)
+    assert out.tolist() == [2, 2]
+
+
+def test_out_that_is_a_view_of_another_shape_is_refused() -> None:
+    for out in (wootz.zeros(3)[:2], wootz.zeros(4)[:0]):
         with pytest.raises(ShapeError, match=r"add: out has shape \[\d\], the result \[2, 3\]"):
-            wootz.add(x, 1, out=out)
+            wootz.add(wootz.ones(2, 3), 1, out=out)
 
 
 def test_out_and_autograd_exclude_each_other() -> None:

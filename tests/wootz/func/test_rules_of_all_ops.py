@@ -28,6 +28,8 @@ LOOPS = {
     "unique": "differently many results", "runs": "differently many results", "search": "bounds are one row or a stack",
     "isin": "compares with all elements of a tensor", "histc": "counts over a whole tensor",
     "histogram": "counts over a whole tensor", "bincount": "counts over a whole tensor",
+    "histogramdd": "counts over a whole tensor", "xor": "its dimensions are one example's",
+    "ldl_solve": "follows the exchanges of one matrix at a time",
 }  # fmt: skip
 EXAMPLES = 3
 
@@ -36,7 +38,8 @@ EXAMPLES = 3
 REFUSED = frozenset((
     "allclose", "argwhere", "bincount", "equal", "histc", "index_copy", "index_fill", "linalg.lstsq",
     "linalg.matrix_exp", "masked_scatter",
-    "masked_select", "mvlgamma", "nanquantile", "quantile", "repeat_interleave", "tensor_split",
+    "masked_select", "mvlgamma", "nanquantile", "nonzero_static", "quantile", "repeat_interleave", "segment_reduce",
+    "tensor_split",
     *(f"nn.functional.{name}" for name in (
         "binary_cross_entropy", "ctc_loss", "embedding_bag", "gaussian_nll_loss", "multilabel_margin_loss", "one_hot",
     )),

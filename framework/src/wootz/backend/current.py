@@ -14,7 +14,7 @@ from wootz.backend.arrays import Arrays, provide
 from wootz.backend.diagnosis import Build, Diagnosis, Machine, judge
 from wootz.backend.driver import loads, probe
 from wootz.backend.null import NullBackend
-from wootz.device import Device
+from wootz.device import Device, default_device
 
 if TYPE_CHECKING:
     from wootz.backend.cuda import Cuda
@@ -74,7 +74,7 @@ def use(backend: Cuda | None) -> Cuda | None:
 
 def create(maker: str, device: Device | str | None, *arguments: Any) -> Tensor:
     """A new tensor by the core's function of this name, on the CPU or on a GPU with the same elements."""
-    where = Device("cpu") if device is None else Device(device)
+    where = default_device() if device is None else Device(device)
     if where.type == "cpu":
         made: Tensor = getattr(_core, maker)(*arguments)
         return made

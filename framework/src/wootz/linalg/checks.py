@@ -7,7 +7,7 @@ from typing import Any
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.errors import DTypeError, LinAlgError, ShapeError
+from wootz.errors import LinAlgError, ShapeError
 from wootz.ops.array_op import need_floating
 from wootz.ops.complex_numbers import conj
 
@@ -19,23 +19,25 @@ def mh(x: Tensor) -> Tensor:
     return conj(x.transpose(-2, -1))
 
 
-def matrices(op: str, *tensors: Tensor, real: bool = True) -> None:
-    """Raises `ShapeError` or `DTypeError` unless all are batches of matrices of one floating-point (``real``) dtype."""
+def matrices(op: str, *tensors: Tensor) -> None:
+    """Raises `ShapeError` or `DTypeError` unless all are batches of matrices of one floating-point or complex dtype."""
     for t in tensors:
         if t.dim() < 2:
             raise ShapeError(f"linalg.{op}: The input tensor A must have at least 2 dimensions, found {t.shape}")
     need_floating(f"linalg.{op}", *tensors)
-    if real and tensors[0].dtype.is_complex:
-        raise DTypeError(f"linalg.{op}: expected real matrices, got {tensors[0].dtype.name}; inv, solve, det, "
-                         "matrix_exp, pinv, eig and eigvals take complex ones")  # fmt: skip
 
 
-def square(op: str, a: Tensor, *others: Tensor, real: bool = True) -> None:
+def square(op: str, a: Tensor, *others: Tensor) -> None:
     """`matrices`, of which the first is square."""
-    matrices(op, a, *others, real=real)
+    matrices(op, a, *others)
     if a.shape[-1] != a.shape[-2]:
         raise ShapeError(f"linalg.{op}: A must be batches of square matrices, but they are {a.shape[-2]} by "
                          f"{a.shape[-1]} matrices")  # fmt: skip
+
+
+def real_diagonal(x: Tensor) -> Tensor:
+    """Matrices of the real parts of diagonals, zeros elsewhere."""
+    return identity(x.shape[-1], x) * ((x + conj(x)) / 2 if x.dtype.is_complex else x)
 
 
 def identity(n: int, like: Tensor) -> Tensor:

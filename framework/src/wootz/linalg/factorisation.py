@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import LinAlgError
-from wootz.linalg.checks import identity, matrices, mh, raising, square
-from wootz.linalg.system import Checked, solve_triangular
+from wootz.linalg.checks import identity, matrices, mh, raising, real_diagonal, square
+from wootz.linalg.system import first_failure, solve_triangular
 from wootz.ops.array_op import array_op, stacked
 from wootz.ops.database import op
 
-__all__ = ["cholesky", "cholesky_ex", "lu", "lu_factor", "lu_solve", "qr"]
+__all__ = ["cholesky", "cholesky_ex", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "qr"]
 
 
 def _cholesky_rule(g: Tensor, lower: Tensor, a: Tensor) -> Tensor:
@@ -31,20 +32,44 @@ def _cholesky(xp: Any, a: Any) -> Any:
 
 @op("H(3, 3)", "H(2, 3, 3)", "H(3, 3), upper=True", tolerance=1e-12, autocast={"cpu": "wide"})
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
-    """The lower triangular L with A = L Lᵀ of positive definite matrices (or Lᵀ); the lower triangle of A is read."""
+    """The lower triangular L with A = L Lᴴ of positive definite matrices (or Lᴴ); the lower triangle of A is read."""
     square("cholesky", A)
     lower = _cholesky(mh(A) if upper else A)
     return mh(lower) if upper else lower
 
 
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Checked:
-    """(L, info) of `cholesky`; if a matrix is not positive definite, L is NaN and info 1, unless ``check_errors``."""
-    try:
-        return Checked(cholesky(A, upper=upper), _core.full(A.shape[:-2], 0, _core.int32))
-    except LinAlgError:
-        if check_errors:
-            raise
-        return Checked(_core.full(A.shape, float("nan"), A.dtype), _core.full(A.shape[:-2], 1, _core.int32))
+class CholeskyEx(NamedTuple):
+    """A factor, and for each matrix 0 or the order of the first leading minor that is not positive."""
+
+    L: Tensor
+    info: Tensor
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
+    """(L, info) of `cholesky`; where a matrix is not positive definite, L is NaN and info says which minor is not.
+
+    Raises `LinAlgError` instead with ``check_errors``.
+    """
+    square("cholesky_ex", A)
+    info = _minors(A.detach())
+    if check_errors and bool((info > 0).any()):
+        raise LinAlgError("linalg.cholesky_ex: The input is not positive-definite, or some of the batch are not")
+    good = (info == 0).unsqueeze(-1).unsqueeze(-1)
+    factor = cholesky(_core.where(good, A, identity(A.shape[-1], A)), upper=upper)
+    return CholeskyEx(_core.where(good, factor, math.nan), info)
+
+
+@array_op(batch=stacked)
+def _minors(xp: Any, a: Any) -> Any:
+    """For each matrix 0, or the order of its first leading minor that is not positive, by elimination."""
+    left = a.reshape((-1, *a.shape[-2:])).copy()
+    info = xp.zeros(left.shape[0], "int32")
+    for i in range(left.shape[1]):
+        pivot = left[:, i, i].real
+        info = xp.where((info == 0) & ~(pivot > 0), i + 1, info)
+        column = left[:, i + 1 :, i] / xp.where(pivot > 0, pivot, 1)[:, None]
+        left[:, i + 1 :, i + 1 :] -= column[:, :, None] * xp.conj(left[:, i + 1 :, i])[:, None, :]
+    return info.astype("int32").reshape(a.shape[:-2])
 
 
 class QR(NamedTuple):
@@ -57,7 +82,8 @@ class QR(NamedTuple):
 def _square_rule(q: Tensor, r: Tensor, gq: Tensor, gr: Tensor) -> Tensor:
     """Of a tall or square A; Walter & Lehmann (2010)."""
     m = r @ mh(gr) - mh(gq) @ q
-    symmetric = _core.tril(m) + mh(_core.tril(m, -1))
+    below = _core.tril(m, -1)
+    symmetric = below + mh(below) + real_diagonal(m)
     return solve_triangular(mh(r), gq + q @ symmetric, upper=False, left=False)
 
 
@@ -80,7 +106,8 @@ def _qr(xp: Any, a: Any, mode: str) -> Any:
     return tuple(xp.linalg.qr(a, mode=mode))
 
 
-@op("N(4, 2)", "N(3, 3)", "N(2, 2, 4)", tolerance=1e-10, autocast={"cpu": "wide"})
+@op("N(4, 2)", "N(3, 3)", "N(2, 2, 4)", "X(3, 3)", "X(4, 2)", "X(2, 3)", tolerance=1e-10,
+    autocast={"cpu": "wide"})  # fmt: skip
 def qr(A: Tensor, mode: str = "reduced") -> QR:
     """(Q, R) with A = Q R, Q's columns orthonormal, R upper triangular.
 
@@ -107,6 +134,11 @@ class LUFactor(NamedTuple):
     pivots: Tensor
 
 
+def _size(xp: Any, x: Any) -> Any:
+    """What the pivot is chosen by: of complex numbers LAPACK adds the parts."""
+    return xp.abs(x.real) + xp.abs(x.imag) if x.dtype.kind == "c" else xp.abs(x)
+
+
 @array_op(batch=stacked)
 def _factor(xp: Any, a: Any) -> Any:
     """Gaussian elimination with the greatest pivot of each column, on all matrices of the batch at once."""
@@ -115,7 +147,7 @@ def _factor(xp: Any, a: Any) -> Any:
     pivots = xp.zeros((lu.shape[0], k), "int32")
     batch = xp.arange(lu.shape[0])
     for i in range(k):
-        row = i + xp.argmax(xp.abs(lu[:, i:, i]), axis=1)
+        row = i + xp.argmax(_size(xp, lu[:, i:, i]), axis=1)
         pivots[:, i] = row + 1
         here = lu[:, i].copy()
         lu[:, i] = lu[batch, row]
@@ -128,7 +160,7 @@ def _factor(xp: Any, a: Any) -> Any:
 
 
 @array_op()
-def _permutation(xp: Any, pivots: Any, m: int) -> Any:
+def permutation(xp: Any, pivots: Any, m: int) -> Any:
     """The matrices P of exchanged rows."""
     flat = pivots.reshape((-1, pivots.shape[-1]))
     order = xp.tile(xp.arange(m), (flat.shape[0], 1))
@@ -142,54 +174,60 @@ def _permutation(xp: Any, pivots: Any, m: int) -> Any:
     return matrix.reshape((*pivots.shape[:-1], m, m))
 
 
+@op("N(3, 3)", "N(4, 2)", "N(2, 2, 4)", "X(3, 3)", "X(2, 3)", "X(3, 2)", tolerance=1e-10)
 def lu(A: Tensor, *, pivot: bool = True) -> LU:
     """(P, L, U) with A = P L U: P exchanges rows, L is lower triangular with a diagonal of ones, U upper triangular.
 
-    Gradients flow through square matrices. Raises ValueError without ``pivot``: it would not be stable.
+    Raises ValueError without ``pivot``: it would not be stable.
     """
     matrices("lu", A)
     if not pivot:
         raise ValueError("linalg.lu: elimination without pivots is not supported; leave pivot=True")
     factors, pivots = _factor.many(A.detach())
-    m, n = A.shape[-2:]
-    p = _permutation(pivots, m).to(A.dtype)
-    k = min(m, n)
-    lower = _core.tril(factors.narrow(-1, 0, k), -1)
-    lower = lower + _rectangle(m, k, lower)
-    upper = _core.triu(factors.narrow(-2, 0, k))
+    p = permutation(pivots, A.shape[-2]).to(A.dtype)
+    lower, upper = triangles(factors)
     if A.requires_grad and _core.is_grad_enabled():
         lower, upper = _through(A, p, lower, upper)
     return LU(p, lower, upper)
 
 
-def _rectangle(m: int, k: int, like: Tensor) -> Tensor:
-    return identity(max(m, k), like).narrow(0, 0, m).narrow(1, 0, k)
+def triangles(factors: Tensor) -> tuple[Tensor, Tensor]:
+    """L and U from the one matrix that holds both."""
+    m, n = factors.shape[-2:]
+    k = min(m, n)
+    lower = _core.tril(factors.narrow(-1, 0, k), -1)
+    unit = identity(m, factors).narrow(1, 0, k)
+    return lower + unit, _core.triu(factors.narrow(-2, 0, k))
 
 
 def _through(A: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """The factors as functions of A: L⁻¹ (Pᵀ dA) U⁻¹ = L⁻¹ dL + dU U⁻¹, split at the diagonal."""
-    if A.shape[-1] != A.shape[-2]:
-        raise NotImplementedError(f"linalg.lu: the derivative is for square matrices, not {A.shape}")
-    return _lu_pair(A, p, lower, upper)
+    """The factors as functions of A: those of the leading square, and by them those of the rows or columns left."""
+    (m, n), rows = A.shape[-2:], p.transpose(-2, -1) @ A
+    k = min(m, n)
+    leading = (t.narrow(-2, 0, k).narrow(-1, 0, k) for t in (rows, lower, upper))
+    low, up = _given.many(*leading)
+    if m > k:
+        low = _core.cat([low, solve_triangular(up, rows.narrow(-2, k, m - k), upper=True, left=False)], -2)
+    if n > k:
+        right = solve_triangular(low, rows.narrow(-1, k, n - k), upper=False, unitriangular=True)
+        up = _core.cat([up, right], -1)
+    return low, up
 
 
-def _lu_pair(A: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = _given.many(A, p, lower, upper)
-    return first, second
-
-
-def _lu_rule(g: Any, out: Any, a: Tensor, p: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+def _lu_rule(g: Any, out: Any, a: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """L⁻¹ dA U⁻¹ = L⁻¹ dL + dU U⁻¹, split at the diagonal."""
     (gl, gu), (low, up) = g, out
     inner = _core.tril(mh(low) @ gl, -1) + _core.triu(gu @ mh(up))
     half = solve_triangular(mh(low), inner, upper=True, unitriangular=True)
-    return p @ solve_triangular(mh(up), half, upper=False, left=False)
+    return solve_triangular(mh(up), half, upper=False, left=False)
 
 
-@array_op(_lu_rule, None, None, None, batch=stacked)
-def _given(xp: Any, a: Any, p: Any, lower: Any, upper: Any) -> Any:
+@array_op(_lu_rule, None, None, batch=stacked)
+def _given(xp: Any, a: Any, lower: Any, upper: Any) -> Any:
     return lower, upper
 
 
+@op("N(3, 3)", "N(4, 2)", "N(2, 2, 4)", "X(3, 3)", tolerance=1e-10)
 def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     """(LU, pivots): both factors in one matrix, and the rows that were exchanged, counted from 1."""
     _, lower, upper = lu(A, pivot=pivot)
@@ -202,10 +240,27 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactor:
     return LUFactor(packed + top, _factor.many(A.detach())[1])
 
 
+class LUFactorEx(NamedTuple):
+    """`LUFactor`'s, and for each matrix 0 or the place, counted from 1, of the first pivot that is 0."""
+
+    LU: Tensor
+    pivots: Tensor
+    info: Tensor
+
+
+def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
+    """(LU, pivots, info) of `lu_factor`. Raises `LinAlgError` for a singular matrix only with ``check_errors``."""
+    factors, pivots = lu_factor(A, pivot=pivot)
+    info = first_failure(factors.detach())
+    if check_errors and bool((info > 0).any()):
+        raise LinAlgError("linalg.lu_factor_ex: U has a zero on its diagonal: a matrix is singular")
+    return LUFactorEx(factors, pivots, info)
+
+
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X with A X = B (X A = B if not ``left``), from A's `lu_factor`."""
     square("lu_solve", LU, B)
-    p = _permutation(pivots, LU.shape[-1]).to(LU.dtype)
+    p = permutation(pivots, LU.shape[-1]).to(LU.dtype)
     if not left:
         half = solve_triangular(LU, B, upper=True, left=False)
         return solve_triangular(LU, half, upper=False, left=False, unitriangular=True) @ p.transpose(-2, -1)

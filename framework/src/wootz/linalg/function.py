@@ -28,7 +28,7 @@ _PADE = [
 @op("N(3, 3)", "N(2, 3, 3) * 3", "M(3, 3)", "X(3, 3)", tolerance=1e-10, autocast={"cpu": "same"})
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponentials of square matrices: Padé's approximant of A / 2**k, squared k times."""
-    square("matrix_exp", A, real=False)
+    square("matrix_exp", A)
     if A.numel() == 0:
         return A * 1
     size = float(_core.amax(_core.sum(_core.abs(A.detach()), -2)).item())

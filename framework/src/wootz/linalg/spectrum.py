@@ -47,9 +47,9 @@ def _eigh(xp: Any, a: Any, uplo: str) -> Any:
 
 @op("H(3, 3)", "H(2, 3, 3)", "H(3, 3), 'U'", tolerance=1e-10, peer="")
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
-    """The eigenvalues (ascending) and eigenvectors (columns) of symmetric matrices, of which one triangle is read.
+    """The eigenvalues (ascending) and eigenvectors (columns) of Hermitian matrices, of which one triangle is read.
 
-    Eigenvectors are determined but for their sign; so only gradients of what does not depend on it make sense.
+    Eigenvectors are determined but for their sign or phase; so only gradients of what does not depend on it make sense.
     """
     square("eigh", A)
     if UPLO not in ("L", "U"):
@@ -57,9 +57,9 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     return Eigen(*_eigh.many(A, UPLO))
 
 
-@op("H(3, 3)", "H(2, 3, 3)", reference="np.linalg.eigvalsh", tolerance=1e-10, autocast={"cpu": "wide"})
+@op("H(3, 3)", "H(2, 3, 3)", "X(3, 3)", reference="np.linalg.eigvalsh", tolerance=1e-10, autocast={"cpu": "wide"})
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices, ascending."""
+    """The eigenvalues of Hermitian matrices, ascending."""
     return eigh(A, UPLO).eigenvalues
 
 
@@ -84,7 +84,7 @@ def eig(A: Tensor) -> Eigen:
 
     Eigenvectors are determined but for their phase; so only gradients of what does not depend on it make sense.
     """
-    square("eig", A, real=False)
+    square("eig", A)
     wide = {_core.float32: _core.complex64, _core.float64: _core.complex128}
     return Eigen(*_eig.many(A.to(wide.get(A.dtype, A.dtype))))
 
@@ -114,7 +114,10 @@ def _svd_rule(g: Any, out: Any, a: Tensor, full: bool) -> Tensor:
     s, v, gv = out[1], mh(vh), mh(gvh)
     gaps = _gaps(_core.square(s))
     row, column = s.unsqueeze(-2), s.unsqueeze(-1)
-    inner = _skew(mh(u) @ gu) / gaps * row + column * (_skew(mh(v) @ gv) / gaps)
+    turned = _skew(mh(u) @ gu)
+    inner = turned / gaps * row + column * (_skew(mh(v) @ gv) / gaps)
+    if a.dtype.is_complex:  # what a common phase of both vectors leaves on the diagonal
+        inner = _off_diagonal(inner) + identity(k, turned) * turned / (2 * row)
     ga: Tensor = u @ (inner + identity(k, s) * g[1].unsqueeze(-2)) @ vh
     if m > k:
         scaled = gu / row
@@ -135,14 +138,14 @@ def _svd(xp: Any, a: Any, full: bool) -> Any:
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
     """(U, S, Vh) with A = U diag(S) Vh and S descending; square U and Vh if ``full_matrices``.
 
-    Columns of U are determined but for their sign; so only gradients of what does not depend on it make sense, and
-    those of the columns beyond the singular values are not taken into account.
+    Columns of U are determined but for their sign or phase; so only gradients of what does not depend on it make sense,
+    and those of the columns beyond the singular values are not taken into account.
     """
     matrices("svd", A)
     return SVD(*_svd.many(A, full_matrices))
 
 
-@op("N(3, 4)", "N(2, 4, 2)", reference="lambda x: np.linalg.svd(x, compute_uv=False)", tolerance=1e-10,
+@op("N(3, 4)", "N(2, 4, 2)", "X(3, 2)", reference="lambda x: np.linalg.svd(x, compute_uv=False)", tolerance=1e-10,
     autocast={"cpu": "wide"})  # fmt: skip
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values, descending."""
@@ -157,19 +160,24 @@ def tolerance(s: Tensor, shape: tuple[int, ...], atol: Any, rtol: Any) -> Tensor
     return relative if atol is None else _core.maximum(relative, atol)
 
 
-@op("N(4, 2)", "N(2, 3)", "N(2, 3, 3)", "X(3, 2)", "N(4, 2), hermitian=False",
+@op("N(4, 2)", "N(2, 3)", "N(2, 3, 3)", "X(3, 2)", "H(3, 3).detach(), hermitian=True",
     reference="lambda x, **k: np.linalg.pinv(x)", tolerance=1e-10)  # fmt: skip
 def pinv(
     A: Tensor, *, atol: float | None = None, rtol: float | None = None, hermitian: bool = False
 ) -> Tensor:  # fmt: skip
-    """The pseudo-inverses of matrices; singular values up to ``rtol`` times the greatest (or ``atol``) count as 0."""
-    matrices("pinv", A, real=False)
+    """The pseudo-inverses of matrices; singular values up to ``rtol`` times the greatest (or ``atol``) count as 0.
+
+    ``hermitian`` ones are taken apart by `eigh`, of the lower triangle.
+    """
+    matrices("pinv", A)
     if A.numel() == 0:
         return A.transpose(-2, -1) * 1
-    return _pinv(A, atol, rtol)
+    if hermitian:
+        square("pinv", A)
+    return _pinv(A, atol, rtol, hermitian)
 
 
-def _pinv_rule(g: Tensor, p: Tensor, a: Tensor, atol: Any, rtol: Any) -> Tensor:
+def _pinv_rule(g: Tensor, p: Tensor, a: Tensor, atol: Any, rtol: Any, hermitian: bool) -> Tensor:
     """Golub and Pereyra's formula (1973), for constant rank."""
     gh, ph = mh(g), mh(p)
     through = ph @ g @ ph
@@ -180,8 +188,12 @@ def _pinv_rule(g: Tensor, p: Tensor, a: Tensor, atol: Any, rtol: Any) -> Tensor:
 
 @array_op(_pinv_rule, batch=stacked)
 @raising("pinv", "The algorithm failed to converge")
-def _pinv(xp: Any, a: Any, atol: Any, rtol: Any) -> Any:
-    u, s, vh = xp.linalg.svd(a, full_matrices=False)
+def _pinv(xp: Any, a: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:
+    if hermitian:
+        values, u = xp.linalg.eigh(a)
+        s, vh = xp.abs(values), xp.where(values < 0, -1, 1)[..., None] * xp.conj(u).swapaxes(-1, -2)
+    else:
+        u, s, vh = xp.linalg.svd(a, full_matrices=False)
     default = xp.finfo(s.dtype).eps * max(a.shape[-2:]) if atol is None else 0.0
     least = xp.maximum(
         s.max(axis=-1, keepdims=True) * (default if rtol is None else rtol), 0.0 if atol is None else atol

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor
-from wootz.errors import ShapeError
+from wootz.errors import LinAlgError, ShapeError
 from wootz.linalg.checks import identity, matrices, mh, raising, square
 from wootz.ops.array_op import array_op, stacked
 from wootz.ops.complex_numbers import conj
@@ -19,6 +19,7 @@ __all__ = [
     "solve_triangular", "tensorinv", "tensorsolve",
 ]  # fmt: skip
 
+_DRIVERS = (None, "gels", "gelsy", "gelsd", "gelss")
 SINGULAR = "The input matrix is singular, or some of the batch are"
 
 
@@ -32,7 +33,7 @@ def _inv(xp: Any, a: Any) -> Any:
     autocast={"cpu": "wide"})  # fmt: skip
 def inv(A: Tensor) -> Tensor:
     """The inverses of square matrices."""
-    square("inv", A, real=False)
+    square("inv", A)
     return _inv(A)
 
 
@@ -46,13 +47,18 @@ def _solve(xp: Any, a: Any, b: Any) -> Any:
     return xp.linalg.solve(a, b)
 
 
+def _vectors(A: Tensor, B: Tensor) -> bool:
+    """Whether B holds vectors, not matrices."""
+    return B.dim() == 1 or (A.dim() - 1 == B.dim() and B.shape == A.shape[:-1])
+
+
 @op("M(3, 3), N(3)", "M(3, 3), N(3, 2)", "M(2, 3, 3), N(2, 3, 2)", "M(3, 3), N(2, 3, 2)", "M(2, 3, 3), N(2, 3)",
     "M(3, 3), N(2, 3), left=False", "X(3, 3), X(3, 2)", tolerance=1e-12, autocast={"cpu": "wide"})  # fmt: skip
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X with A X = B (X A = B if not ``left``); B holds matrices, or vectors if A has one dimension more."""
-    vectors = B.dim() == 1 or (A.dim() - 1 == B.dim() and B.shape == A.shape[:-1])
+    vectors = _vectors(A, B)
     b = B.unsqueeze(-1) if vectors else B
-    square("solve", A, b, real=False)
+    square("solve", A, b)
     if not left:
         return solve(A.transpose(-2, -1), b.transpose(-2, -1)).transpose(-2, -1)
     if b.shape[-2] != A.shape[-1]:
@@ -61,29 +67,57 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return x.squeeze(-1) if vectors else x
 
 
-class Checked(NamedTuple):
-    """A result, and for each matrix 0 or what went wrong."""
+class InvEx(NamedTuple):
+    """Inverses, and for each matrix 0 or the place of the pivot that is 0."""
+
+    inverse: Tensor
+    info: Tensor
+
+
+class SolveEx(NamedTuple):
+    """Solutions, and for each matrix 0 or the place of the pivot that is 0."""
 
     result: Tensor
     info: Tensor
 
 
-def _info(A: Tensor) -> Tensor:
-    return _core.full(A.shape[:-2], 0, _core.int32).to(A.device)
+def first_failure(factors: Tensor) -> Tensor:
+    """Of LU factors: 0, or the place, counted from 1, of the first zero on the diagonal."""
+    zero = (factors.diagonal(0, -2, -1) == 0).to(_core.int32)
+    if not zero.shape[-1]:
+        return _core.sum(zero, -1).to(_core.int32)
+    place = _core.argmax(zero, -1) + 1
+    return (place * _core.amax(zero, -1)).to(_core.int32)
 
 
-def inv_ex(A: Tensor, *, check_errors: bool = False) -> Checked:
-    """(inverse, info). Raises `LinAlgError` for a singular matrix either way."""
-    return Checked(inv(A), _info(A))
+def _regular(op: str, A: Tensor, check_errors: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """A with the identity in the place of singular matrices, which of them are regular, and `first_failure`."""
+    from wootz.linalg.factorisation import lu_factor
+
+    square(op, A)
+    info = first_failure(lu_factor(A.detach()).LU)
+    if check_errors and bool((info > 0).any()):
+        raise LinAlgError(f"linalg.{op}: {SINGULAR}")
+    good = (info == 0).unsqueeze(-1).unsqueeze(-1)
+    return _core.where(good, A, identity(A.shape[-1], A)), good, info
 
 
-def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> Checked:
-    """(result, info). Raises `LinAlgError` for a singular matrix either way."""
-    return Checked(solve(A, B, left=left), _info(A))
+def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvEx:
+    """(inverse, info); NaN where a matrix is singular. Raises `LinAlgError` for it only with ``check_errors``."""
+    regular, good, info = _regular("inv_ex", A, check_errors)
+    return InvEx(_core.where(good, inv(regular), math.nan), info)
+
+
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveEx:
+    """(result, info); NaN where a matrix is singular. Raises `LinAlgError` for it only with ``check_errors``."""
+    regular, good, info = _regular("solve_ex", A, check_errors)
+    result = solve(regular, B, left=left)
+    return SolveEx(_core.where(good.squeeze(-1) if _vectors(A, B) else good, result, math.nan), info)
 
 
 @op("M(3, 3), N(3, 2), upper=True", "M(3, 3), N(3, 2), upper=False", "M(2, 3, 3), N(2, 3, 1), upper=False",
     "M(3, 3), N(2, 3), upper=True, left=False", "M(3, 3), N(3, 2), upper=True, unitriangular=True",
+    "X(3, 3), X(3, 2), upper=True",
     tolerance=1e-12)  # fmt: skip
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
@@ -144,7 +178,7 @@ def _det(xp: Any, a: Any) -> Any:
 @op("M(3, 3)", "M(2, 3, 3)", "M(0, 0)", "X(3, 3)", reference="np.linalg.det", tolerance=1e-12)
 def det(A: Tensor) -> Tensor:
     """The determinants of square matrices."""
-    square("det", A, real=False)
+    square("det", A)
     return _det(A)
 
 
@@ -155,27 +189,38 @@ class Slogdet(NamedTuple):
     logabsdet: Tensor
 
 
-@array_op(lambda g, out, a: g[1].unsqueeze(-1).unsqueeze(-1) * mh(_inv(a)), batch=stacked)
+def _slogdet_rule(g: Any, out: Any, a: Tensor) -> Tensor:
+    """The logarithm of a determinant is its size's plus i times its angle, by which the sign turns."""
+    slope: Tensor = g[1]
+    if a.dtype.is_complex:
+        turn = g[0] * conj(out[0])
+        slope = slope + (turn - conj(turn)) / 2
+    return slope.unsqueeze(-1).unsqueeze(-1) * mh(_inv(a))
+
+
+@array_op(_slogdet_rule, batch=stacked)
 def _slogdet(xp: Any, a: Any) -> Any:
     return tuple(xp.linalg.slogdet(a))
 
 
-@op("M(3, 3)", "M(2, 3, 3)", "0 - M(3, 3)", reference="np.linalg.slogdet", tolerance=1e-12)
+@op("M(3, 3)", "M(2, 3, 3)", "0 - M(3, 3)", "X(3, 3)", reference="np.linalg.slogdet", tolerance=1e-12)
 def slogdet(A: Tensor) -> Slogdet:
     """(sign, logarithm of the absolute value) of the determinants of square matrices; sign 0 if singular."""
     square("slogdet", A)
     return Slogdet(*_slogdet.many(A))
 
 
-@op("M(3, 3)", "M(2, 3, 3)", tolerance=1e-12, peer="logdet")
+@op("M(3, 3)", "M(2, 3, 3)", "X(3, 3)", tolerance=1e-12, peer="logdet")
 def logdet(A: Tensor) -> Tensor:
     """The logarithms of the determinants of square matrices; NaN where one is negative."""
     sign, size = slogdet(A)
+    if A.dtype.is_complex:
+        return _core.log(sign) + size
     return _core.where(sign < 0, math.nan, size)
 
 
 class Lstsq(NamedTuple):
-    """What minimises the residuals, what remains (where it is determined), the rank, and (empty) singular values."""
+    """What minimises the residuals, what remains (where determined), the rank, and singular values of some drivers."""
 
     solution: Tensor
     residuals: Tensor
@@ -183,24 +228,35 @@ class Lstsq(NamedTuple):
     singular_values: Tensor
 
 
-@op("N(4, 2), N(4, 3)", "N(2, 4, 2), N(2, 4, 1)", "N(2, 4), N(2, 1)", tolerance=1e-10, peer="")
+@op("N(4, 2), N(4, 3)", "N(2, 4, 2), N(2, 4, 1)", "N(2, 4), N(2, 1)", "X(4, 2), X(4, 1)", tolerance=1e-10, peer="")
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Lstsq:
     """The X that minimises |A X - B|, by the pseudo-inverse; the shortest of several.
 
     Residuals are given where A has more rows than columns and full rank, and are empty elsewhere. ``rcond`` is the
-    size, relative to the greatest, of singular values that count as 0.
+    size, relative to the greatest, of singular values that count as 0. ``driver`` names LAPACK's: all solve alike here
+    and differ in what else is given: "gelsd" and "gelss" singular values too, "gels" (which takes A to be of full
+    rank) no rank.
     """
     from wootz.linalg.norms import matrix_rank
-    from wootz.linalg.spectrum import pinv
+    from wootz.linalg.spectrum import pinv, svdvals
 
     matrices("lstsq", A, B)
+    if driver not in _DRIVERS:
+        raise ValueError(f"linalg.lstsq: driver is 'gels', 'gelsy', 'gelsd' or 'gelss', not {driver!r}")
     if A.shape[-2] != B.shape[-2]:
         raise ShapeError(f"linalg.lstsq: input.size(-2) should match other.size(-2), found {A.shape} and {B.shape}")
     solution = pinv(A, rtol=rcond) @ B
     rank = matrix_rank(A.detach(), rtol=rcond)
     full = A.shape[-2] > A.shape[-1] and bool((rank == A.shape[-1]).all())
-    residuals = _core.sum(_core.square(A @ solution - B), -2) if full else _core.empty((0,), A.dtype)
-    return Lstsq(solution, residuals, rank, _core.empty((0,), A.dtype))
+    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else None
+    nothing = _core.abs(A.detach().reshape((-1,)).narrow(0, 0, 0))
+    residuals = _core.sum(_core.square(_core.abs(A @ solution - B)), -2) if full else nothing
+    return Lstsq(
+        solution,
+        residuals,
+        rank.reshape((-1,)).narrow(0, 0, 0) if driver == "gels" else rank,
+        nothing if values is None else values,
+    )
 
 
 @op("N(2, 3, 6), N(2, 3)", "N(6, 2, 3), N(6)", tolerance=1e-10, autocast={"cpu": "wide"})

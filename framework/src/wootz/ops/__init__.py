@@ -11,15 +11,19 @@ from wootz.ops import (
     complex_numbers,
     composite,
     contraction,
+    copies,
     creation,
     cumulative,
     elementwise,
+    geometry,
     indexing,
     matrices,
+    memory,
     products,
     queries,
     random,
     sampling,
+    settings,
     shaping,
     sorting,
     special,
@@ -30,15 +34,19 @@ from wootz.ops import (
 from wootz.ops.complex_numbers import *
 from wootz.ops.composite import *
 from wootz.ops.contraction import *
+from wootz.ops.copies import *
 from wootz.ops.creation import *
 from wootz.ops.cumulative import *
 from wootz.ops.elementwise import *
+from wootz.ops.geometry import *
 from wootz.ops.indexing import *
 from wootz.ops.matrices import *
+from wootz.ops.memory import *
 from wootz.ops.products import *
 from wootz.ops.queries import *
 from wootz.ops.random import *
 from wootz.ops.sampling import *
+from wootz.ops.settings import *
 from wootz.ops.shaping import *
 from wootz.ops.sorting import *
 from wootz.ops.special import *
@@ -50,15 +58,19 @@ FAMILIES = (
     complex_numbers,
     composite,
     contraction,
+    copies,
     creation,
     cumulative,
     elementwise,
+    geometry,
     indexing,
     matrices,
+    memory,
     products,
     queries,
     random,
     sampling,
+    settings,
     shaping,
     sorting,
     special,

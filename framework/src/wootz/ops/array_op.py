@@ -204,6 +204,15 @@ def array_op(*rules: Rule | None, batch: Batch | None = None) -> Callable[[Calla
     return make
 
 
+def no_rule(op: str, name: str) -> Rule:
+    """The rule of an argument by which nobody has the derivative."""
+
+    def refuse(*_: Any) -> Tensor | None:
+        raise NotImplementedError(f"the derivative for {name!r} of {op} is not implemented; give it detached")
+
+    return refuse
+
+
 def zeros(near: Tensor, shape: Sequence[int] | None = None) -> Tensor:
     """Zeros in near's dtype, where it is, and in its shape unless one is given; inside vmap one for all examples."""
     return _made(near, near.shape if shape is None else shape, 0)

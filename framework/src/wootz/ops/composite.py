@@ -14,7 +14,7 @@ from wootz.ops.database import op
 __all__ = [
     "addmm", "allclose", "aminmax", "atleast_1d", "bmm", "broadcast_tensors", "chunk", "dot", "equal", "gelu", "hstack",
     "isclose", "max", "min", "mm", "movedim", "mv", "norm", "outer", "repeat", "split", "std", "t", "tensordot",
-    "unbind", "vstack",
+    "unbind", "unsafe_chunk", "unsafe_split", "vstack",
 ]  # fmt: skip
 
 
@@ -141,7 +141,8 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
     return self.unsqueeze(1) * vec2
 
 
-@op("N(2, 2), N(2, 3), N(3, 2)", "N(2), N(2, 3), N(3, 2), beta=0.5, alpha=2", tolerance=1e-12, autocast="low")
+@op("N(2, 2), N(2, 3), N(3, 2)", "N(2), N(2, 3), N(3, 2), beta=0.5, alpha=2", tolerance=1e-12, autocast="low",
+    inplace=True)  # fmt: skip
 def addmm(self: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * self + alpha * (mat1 @ mat2)."""
     product = mm(mat1, mat2)
@@ -206,6 +207,16 @@ def split(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[
             raise ShapeError(f"split_with_sizes expects split_sizes to sum exactly to {n}, but got {sizes}")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(self.narrow(dim, start, size) for start, size in zip(starts, sizes, strict=True))
+
+
+def unsafe_split(self: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`: views, whose in-place writes the tape follows, so there is nothing unsafe about them here."""
+    return split(self, split_size, dim)
+
+
+def unsafe_chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """`chunk`: views, whose in-place writes the tape follows, so there is nothing unsafe about them here."""
+    return chunk(self, chunks, dim)
 
 
 @op("N(5, 2), 3", "N(2, 4), 2, 1")

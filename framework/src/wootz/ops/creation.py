@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,27 @@ import numpy as np
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.backend import create
-from wootz.device import Device
+from wootz.device import Device, default_device
 from wootz.dtypes import bfloat16, complex64, complex128, float64, from_numpy_dtype, to_numpy_dtype
 from wootz.errors import DTypeError
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones",
-    "ones_like", "tensor", "zeros", "zeros_like",
-]  # fmt: skip
+    "arange",
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "range",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
 
 Size = builtins.int | Sequence[builtins.int]
 
@@ -30,8 +44,9 @@ def shape_of(size: tuple[Any, ...]) -> Any:
 
 def place(t: Tensor, device: Device | str | None, requires_grad: builtins.bool) -> Tensor:
     """A new tensor as its maker was asked for it: on a device, a leaf that requires grad or not."""
-    if device is not None and device != "cpu":
-        t = t.to(device)
+    where = default_device() if device is None else Device(device)
+    if where.type != "cpu":
+        t = t.to(where)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -118,6 +133,20 @@ def arange(
     return place(_core.arange(start, end, step, dtype), device, requires_grad)
 
 
+def range(
+    start: float = 0, end: float | None = None, step: float = 1, *, dtype: dtype | None = None,
+    device: Device | str | None = None, requires_grad: builtins.bool = False,
+) -> Tensor:  # fmt: skip
+    """start, start + step, ... up to and with end, in the default dtype; `arange` is what Python's range is."""
+    if end is None:
+        start, end = 0, start
+    if not step or (end - start) / step < 0:
+        raise ValueError(f"range: upper bound and lower bound inconsistent with step: {start}, {end}, {step}")
+    count = math.floor((end - start) / step + 1e-9) + 1
+    made = _core.arange(0, count, 1, _core.float64) * step + start
+    return place(_core.cast(made, dtype or _core.get_default_dtype()), device, requires_grad)
+
+
 def linspace(
     start: float, end: float, steps: builtins.int, *, dtype: dtype | None = None, device: Device | str | None = None,
     requires_grad: builtins.bool = False,
@@ -172,7 +201,9 @@ def _implied(data: Any, array: np.ndarray) -> dtype:
         return complex128 if default is float64 else complex64
     if array.dtype.kind == "f" or array.size == 0 or array.dtype.name == "bfloat16":
         return default
-    return _core.int64 if array.dtype.kind in "iu" else _core.bool
+    if array.dtype.kind == "u":
+        raise OverflowError("tensor: an integer does not fit in int64; ask for dtype=wootz.uint64")
+    return _core.int64 if array.dtype.kind == "i" else _core.bool
 
 
 def _numbers(data: Any) -> Any:
@@ -186,10 +217,11 @@ def tensor(
     data: Any, *, dtype: dtype | None = None, device: Device | str | None = None, requires_grad: builtins.bool = False
 ) -> Tensor:
     """A new leaf with a copy of ``data``: numbers, nested sequences, arrays or a tensor."""
-    if isinstance(data, (float, builtins.int, complex)):
+    if isinstance(data, (float, complex)) or (isinstance(data, builtins.int) and -(2**63) <= data < 2**63):
         made = _core.scalar(data, dtype)
     elif isinstance(data, Tensor):
         made = data.detach().clone() if dtype is None else _core.cast(data.detach(), dtype)
+        device = data.device if device is None else device
     else:
         array = _array(data, dtype)
         made = from_numpy(np.ascontiguousarray(array)).view(array.shape).detach()

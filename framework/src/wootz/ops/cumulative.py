@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wootz import _core
@@ -12,8 +13,17 @@ from wootz.ops.composite import Indexed
 from wootz.ops.database import op
 
 __all__ = [
-    "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "logcumsumexp", "trapezoid", "trapz",
-]  # fmt: skip
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "cumulative_trapezoid",
+    "diff",
+    "gradient",
+    "logcumsumexp",
+    "trapezoid",
+    "trapz",
+]
 
 
 def _backwards(x: Tensor, dim: int) -> Tensor:
@@ -190,3 +200,50 @@ trapz = trapezoid
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The running integral along ``dim`` by the trapezoidal rule, over points x or steps of ``dx``."""
     return cumsum(_strips("cumulative_trapezoid", y, x, dx, dim), dim)
+
+
+def _spread(t: Any, like: Tensor, dim: int) -> Any:
+    """Coordinates of one dimension in the shape that they multiply like with; a number as it is."""
+    return t.reshape([-1 if d == dim else 1 for d in range(like.dim())]) if isinstance(t, Tensor) else t
+
+
+def _slope(x: Tensor, dim: int, at: Any, edge_order: int) -> Tensor:
+    """The slope along one dimension, whose coordinates are a number apart or those of a vector."""
+    n = x.shape[dim]
+    if n < edge_order + 1:
+        raise ShapeError(f"gradient: expected each dimension size to be at least edge_order+1, found {x.shape}")
+    if isinstance(at, Tensor) and at.shape != (n,):
+        raise ShapeError(f"gradient: expected {n} coordinates of dimension {dim}, found {at.shape}")
+    steps = floating(diff(at)) if isinstance(at, Tensor) else _core.full((n - 1,), at, x.dtype).to(x.device)
+    secants: Tensor = diff(x, dim=dim) / _spread(steps, x, dim)
+
+    def secant(i: int) -> Tensor:
+        return secants.narrow(dim, i % (n - 1), 1)
+
+    first, last = secant(0), secant(-1)
+    if edge_order == 2:  # the parabola through three points
+        a, b, y, z = steps[0], steps[1], steps[-1], steps[-2]
+        first = first + (first - secant(1)) * (a / (a + b))
+        last = last + (last - secant(-2)) * (y / (y + z))
+    before, after = _spread(steps.narrow(0, 0, n - 2), x, dim), _spread(steps.narrow(0, 1, n - 2), x, dim)
+    left, right = secants.narrow(dim, 0, n - 2), secants.narrow(dim, 1, n - 2)
+    inner = (left * after + right * before) / (before + after)
+    return _core.cat([first, inner, last], dim)
+
+
+@op("N(5)", "N(4, 3)", "N(4, 3), spacing=0.5, dim=0", "N(4, 3), spacing=[2.0, 0.5]", "N(5), edge_order=2",
+    "N(4, 3), spacing=[C(4), C(3)]", "N(4, 3), spacing=[C(3)], dim=1, edge_order=2")  # fmt: skip
+def gradient(
+    input: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+) -> list[Tensor]:
+    """The slopes of a function along dimensions, from its values: of second order inside, ``edge_order`` at edges.
+
+    ``spacing`` is a number, or for each dimension a number or the vector of its coordinates.
+    """
+    x = floating(input)
+    dims = [dim] if isinstance(dim, int) else list(range(x.dim()) if dim is None else dim)
+    places = [spacing] * len(dims) if isinstance(spacing, (int, float)) else list(spacing)
+    if len(places) != len(dims) or edge_order not in (1, 2):
+        raise ValueError(f"gradient: expected a spacing for each of {len(dims)} dimensions, edge_order 1 or 2, found "
+                         f"{len(places)} and {edge_order}")  # fmt: skip
+    return [_slope(x, wrapped("gradient", d, x.dim()), at, edge_order) for d, at in zip(dims, places, strict=True)]

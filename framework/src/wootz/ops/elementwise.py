@@ -228,7 +228,7 @@ def _nextafter(xp: Any, x: Any, y: Any) -> Any:
     return xp.nextafter(x, y)
 
 
-@op("C(2, 3), C(3)", "C(), C()", reference="np.nextafter", differentiable=False)
+@op("C(2, 3), C(3)", "C(), C()", reference="np.nextafter", differentiable=False, inplace=True)
 def nextafter(self: Tensor, other: Tensor) -> Tensor:
     """The next number of the dtype from self towards other."""
     x, y = promoted(self, other)
@@ -236,7 +236,7 @@ def nextafter(self: Tensor, other: Tensor) -> Tensor:
     return _nextafter(x.detach(), y.detach())
 
 
-@op("Z(2, 3), C(3)", "Z(3), C()", reference="np.heaviside", differentiable=False)
+@op("Z(2, 3), C(3)", "Z(3), C()", reference="np.heaviside", differentiable=False, inplace=True)
 def heaviside(self: Tensor, values: Tensor) -> Tensor:
     """0 where self is negative, 1 where it is positive, ``values`` where it is 0."""
     if self.dtype != values.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from wootz import _core
@@ -19,14 +20,16 @@ __all__ = [
     "index_reduce",
     "masked_scatter",
     "masked_select",
+    "nonzero_static",
     "put",
     "scatter",
     "scatter_reduce",
+    "segment_reduce",
     "select_scatter",
     "slice_scatter",
     "take",
     "take_along_dim",
-]  # fmt: skip
+]
 
 
 def _checked(op: str, self: Tensor, dim: int, index: Tensor, src: Tensor | None) -> int:
@@ -69,7 +72,8 @@ def _places(self: Tensor, dim: int, index: Tensor) -> list[Tensor]:
 def scatter(self: Tensor, dim: int, index: Tensor, src: Tensor | float, *, reduce: str | None = None) -> Tensor:
     """Self with ``src`` (a tensor or a number) written where ``index`` says along ``dim``; or added or multiplied.
 
-    Of several writes to one place the last counts. ``reduce`` is "add" or "multiply".
+    Of several writes to one place the last counts, and each gets that place's gradient, as in PyTorch. ``reduce`` is
+    "add" or "multiply".
     """
     source = src if isinstance(src, Tensor) else _core.full(index.shape, src, self.dtype).to(self.device)
     dim = _checked("scatter", self, dim, index, source)
@@ -286,6 +290,68 @@ def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Ten
     others = _joint(self.select(dim, 0), indices.select(dim, 0))
     spread = [(*others[:dim], t.shape[dim], *others[dim:]) for t in (self, indices)]
     return _core.gather(self.expand(spread[0]), dim, indices.to(_core.int64).expand(spread[1]))
+
+
+@op("I(2, 6), size=3", "I(2, 2, 3), size=9, fill_value=7", "I(2, 4), size=0", differentiable=False)
+def nonzero_static(self: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first ``size`` rows of `nonzero`, and rows of ``fill_value`` where there are fewer."""
+    if size < 0:
+        raise ValueError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    found = _core.nonzero(self.detach()).narrow(0, 0, min(size, int((self != 0).sum().item())))
+    rest = _core.full((size - found.shape[0], self.dim()), fill_value, _core.int64).to(self.device)
+    return _core.cat([found, rest], 0)
+
+
+@op(
+    "N(5), 'sum', lengths=wootz.tensor([2, 3])",
+    "N(5, 2), 'mean', lengths=wootz.tensor([2, 3])",
+    "C(5, 2), 'mean', lengths=wootz.tensor([2, 0, 3])",
+    "N(5), 'max', lengths=wootz.tensor([2, 3])",
+    "N(5, 2), 'min', lengths=wootz.tensor([1, 4]), initial=0.5",
+    "N(5), 'prod', offsets=wootz.tensor([0, 2, 5])",
+    "N(2, 4), 'sum', lengths=wootz.tensor([[1, 3], [2, 2]]), axis=1",
+)
+def segment_reduce(
+    data: Tensor, reduce: str, *, lengths: Tensor | None = None, indices: Tensor | None = None,
+    offsets: Tensor | None = None, axis: int = 0, unsafe: bool = False, initial: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Sums, means, maxima, minima or products of consecutive runs along ``axis``, of these lengths or between offsets.
+
+    The dimensions before ``axis`` have lengths of their own. ``initial`` is one more element of each run, and the
+    result of an empty one; without it that is 0 of a sum, 1 of a product, NaN of a mean, an infinity of an extremum.
+    Raises ValueError for lengths that do not add up to the extent, unless ``unsafe``.
+    """
+    names = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin", "prod": "prod"}
+    if reduce not in names:
+        raise ValueError(f"segment_reduce: reduce is one of {', '.join(names)}, not {reduce!r}")
+    if indices is not None:
+        raise NotImplementedError("segment_reduce: indices are not supported, nor in PyTorch; use lengths")
+    if offsets is not None:
+        lengths = offsets.narrow(-1, 1, offsets.shape[-1] - 1) - offsets.narrow(-1, 0, offsets.shape[-1] - 1)
+    if lengths is None or lengths.dim() != axis + 1:
+        raise ShapeError(f"segment_reduce: expected lengths or offsets of {axis + 1} dimensions")
+    total = _core.sum(lengths, -1)
+    if not unsafe and builtins.bool(((total != data.shape[axis]) | (lengths < 0).any(-1)).any()):
+        raise ValueError(
+            f"segment_reduce: expected lengths that add up to {data.shape[axis]}, found {lengths.tolist()}"
+        )
+    return _runs(data, names[reduce], lengths, axis, initial)
+
+
+def _runs(data: Tensor, reduce: str, lengths: Tensor, axis: int, initial: float | None) -> Tensor:
+    place = _core.arange(0, data.shape[axis], 1, _core.int64).to(data.device)
+    ends = lengths.to(_core.int64).cumsum(-1)
+    segment = (place.unsqueeze(-1) >= ends.unsqueeze(-2)).to(_core.int64).sum(-1)
+    after = (1,) * (data.dim() - axis - 1)
+    index = segment.reshape(segment.shape + after).expand(data.shape)
+    count = lengths.reshape(lengths.shape + after).to(data.dtype)
+    shape = (*data.shape[:axis], lengths.shape[-1], *data.shape[axis + 1 :])
+    if reduce == "mean":
+        start = _core.full(shape, 0 if initial is None else initial, data.dtype).to(data.device)
+        mean = _core.scatter_add(start, axis, index, data) / count
+        return mean if initial is None else _core.where(count == 0, initial, mean)
+    start = _core.full(shape, _neutral(reduce, data) if initial is None else initial, data.dtype).to(data.device)
+    return scatter_reduce(start, axis, index, data, reduce)
 
 
 @op("B(3, 4)", "N()", "Z(5)", differentiable=False)

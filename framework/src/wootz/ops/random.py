@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import math
+import secrets
+import struct
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +15,25 @@ from wootz._core import Tensor, dtype
 from wootz.backend import create
 from wootz.device import Device
 from wootz.dtypes import real_dtype
+from wootz.errors import DTypeError, ShapeError
 from wootz.ops.creation import make, place, shape_of
 
 __all__ = [
-    "Generator", "bernoulli", "initial_seed", "manual_seed", "normal", "rand", "rand_like", "randint", "randn",
+    "Generator",
+    "bernoulli",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
     "randn_like",
     "randperm",
-]  # fmt: skip
+    "seed",
+    "set_rng_state",
+]
 
 _MASK = (1 << 64) - 1
 
@@ -76,6 +90,27 @@ def manual_seed(seed: int) -> None:
 def initial_seed() -> int:
     """The default generator's seed."""
     return _core.random_state()[0]
+
+
+def seed() -> int:
+    """Starts the default generator again from a seed of the operating system's, which is returned."""
+    number = secrets.randbits(64)
+    manual_seed(number)
+    return number
+
+
+def get_rng_state() -> Tensor:
+    """Where the default generator stands, as 16 bytes in a uint8 tensor for `set_rng_state`."""
+    return _core.from_buffer(bytearray(struct.pack("<QQ", *_core.random_state()))).clone()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts the default generator where `get_rng_state` found it; other tensors are `ShapeError` or `DTypeError`."""
+    if new_state.dtype != _core.uint8:
+        raise DTypeError(f"set_rng_state: expected the uint8 tensor of get_rng_state, got {new_state.dtype.name}")
+    if new_state.shape != (16,):
+        raise ShapeError(f"set_rng_state: expected the 16 bytes of get_rng_state, got shape {new_state.shape}")
+    _core.set_random_state(*struct.unpack("<QQ", bytes(new_state.tolist())))
 
 
 def _stream(generator: Generator | None) -> tuple[int, ...]:

@@ -9,12 +9,22 @@ from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.dtypes import finfo, iinfo
 from wootz.errors import DTypeError, ShapeError
+from wootz.ops.array_op import array_op, broadcasting
 from wootz.ops.random import Generator, rand, randint, randn
+from wootz.ops.series import gammainc_of
 from wootz.ops.sorting import searchsorted, topk
 
 __all__ = [
-    "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "multinomial", "randint_like", "random_",
-]  # fmt: skip
+    "bernoulli_",
+    "cauchy_",
+    "exponential_",
+    "geometric_",
+    "log_normal_",
+    "multinomial",
+    "poisson",
+    "randint_like",
+    "random_",
+]
 
 
 def multinomial(
@@ -47,6 +57,25 @@ def multinomial(
     # The first arrivals of exponential clocks that run at the speed of the weights.
     arrival = -_core.log1p(-rand(self.shape, generator=generator, dtype=_core.float64)) / weights
     return topk(arrival, num_samples, -1, largest=False).indices
+
+
+@array_op(batch=broadcasting)
+def _poisson(xp: Any, rate: Any, share: Any) -> Any:
+    """The least count that a share of Poisson's distribution does not exceed, by bisection."""
+    low, high = xp.full_like(rate, -1), xp.ceil(rate + 40 * xp.sqrt(rate) + 60)
+    while bool((high - low > 1).any()):
+        middle = xp.floor((low + high) / 2)
+        enough = gammainc_of(xp, middle + 1, rate, True) >= share
+        low, high = xp.where(enough, low, middle), xp.where(enough, middle, high)
+    return xp.where(rate == 0, 0, high)
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Counts of events that come at the rates ``input``, in its dtype. Raises ValueError for a negative rate."""
+    if bool((input < 0).any()):
+        raise ValueError("invalid Poisson rate, expected rate to be non-negative")
+    rate = input.detach().to(_core.float64)
+    return _core.cast(_poisson(rate, _uniform(rate, generator)), input.dtype)
 
 
 def randint_like(

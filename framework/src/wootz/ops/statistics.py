@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.errors import ShapeError
-from wootz.ops.array_op import floating, need_floating, need_integers, wrapped
+from wootz.ops.array_op import array_op, broadcasting, floating, need_floating, need_integers, wrapped
 from wootz.ops.composite import norm, std
 from wootz.ops.database import op
 
 __all__ = [
-    "cdist", "corrcoef", "count_nonzero", "cov", "dist", "nanmean", "nansum", "pdist", "renorm", "std_mean", "trace",
+    "cdist",
+    "corrcoef",
+    "count_nonzero",
+    "cov",
+    "dist",
+    "hash_tensor",
+    "histogramdd",
+    "nanmean",
+    "nansum",
+    "pdist",
+    "renorm",
+    "std_mean",
+    "trace",
     "var_mean",
-]  # fmt: skip
+]
 
 Dim = int | Sequence[int] | None
 
@@ -60,6 +74,58 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The standard deviation and the mean over ``dim``."""
     return std(self, dim, correction=correction, keepdim=keepdim), _core.mean(self, dim, keepdim)
+
+
+@array_op(batch=broadcasting)
+def _bits(xp: Any, x: Any) -> Any:
+    return x.view("uint64")
+
+
+@array_op()
+def _xor(xp: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    return xp.bitwise_xor.reduce(x, axis=dims, keepdims=keepdim)
+
+
+@op("C(2, 3)", "I(9, 2, 3), 1", "I(9, 2, 3), (0, 1), keepdim=True", "B(5)", differentiable=False)
+def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
+    """The exclusive or over ``dim`` of the elements' bits, as float64 or int64, in uint64; ``mode`` is 0."""
+    if mode != 0:
+        raise ValueError(f"hash_tensor: mode is 0, the exclusive or of all bits, not {mode}")
+    kind = _core.float64 if self.dtype.is_floating_point else _core.int64
+    dims = [dim] if isinstance(dim, int) else list(dim) or list(range(self.dim()))
+    places = tuple(wrapped("hash_tensor", d, self.dim()) for d in dims)
+    return _xor(_bits(_core.cast(self.detach(), kind)), places, keepdim)
+
+
+class HistogramDD(NamedTuple):
+    """How many points fall into each box, and the edges along each coordinate."""
+
+    hist: Tensor
+    bin_edges: tuple[Tensor, ...]
+
+
+@array_op()
+def _histogramdd(xp: Any, x: Any, weight: Any, bins: Any, limits: Any, density: bool) -> Any:
+    counts, edges = xp.histogramdd(x, bins=bins, range=limits, weights=weight, density=density)
+    return (counts.astype(x.dtype), *(e.astype(x.dtype) for e in edges))
+
+
+@op("C(9, 2), [3, 2]", "C(9, 2), 4, range=[-1.0, 1.0, -2.0, 2.0]", "C(9, 1), [3], weight=C(9), density=True",
+    differentiable=False)  # fmt: skip
+def histogramdd(
+    self: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None,
+    density: bool = False,
+) -> HistogramDD:  # fmt: skip
+    """(hist, bin_edges) of points in the last dimension: so many bins, one number or a coordinate each, or edges.
+
+    ``range`` holds the least and the greatest value of each coordinate in turn.
+    """
+    points = floating(self).detach().reshape((-1, self.shape[-1]))
+    limits = None if range is None else [tuple(range[i : i + 2]) for i in builtins.range(0, len(range), 2)]
+    edges = bins if isinstance(bins, int) else [b if isinstance(b, int) else b.tolist() for b in bins]
+    weights = None if weight is None else weight.detach().reshape((-1,))
+    hist, *bounds = _histogramdd.many(points, weights, edges, limits, density)
+    return HistogramDD(hist, tuple(bounds))
 
 
 @op("N(3, 3)", "N(2, 3)", "I(4, 3, 3)", reference="np.trace", autocast={"cpu": "wide"})

@@ -23,7 +23,8 @@ __all__ = ["load", "save"]
 
 # The format's names of the dtypes that tensors have.
 _DTYPES = {
-    "BOOL": wootz.bool, "U8": wootz.uint8, "I8": wootz.int8, "I16": wootz.int16, "I32": wootz.int32, "I64": wootz.int64,
+    "BOOL": wootz.bool, "U8": wootz.uint8, "U16": wootz.uint16, "U32": wootz.uint32, "U64": wootz.uint64,
+    "I8": wootz.int8, "I16": wootz.int16, "I32": wootz.int32, "I64": wootz.int64,
     "F16": wootz.float16, "BF16": wootz.bfloat16, "F32": wootz.float32, "F64": wootz.float64, "C64": wootz.complex64,
 }  # fmt: skip
 _MAX_DIMS = 16  # of a tensor; the format allows more

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wootz import _core
+from wootz import _core, numerics
 from wootz._core import Tensor
 from wootz.backend.cuda import Cuda
 from wootz.backend.gpu.movement import zeros
@@ -23,6 +23,8 @@ _TYPES = {
     "float32": (0, 68, np.float32), "float64": (1, 70, np.float64), "float16": (2, 68, np.float32),
     "bfloat16": (14, 68, np.float32),
 }  # fmt: skip
+# What products of float32 may be computed as, by `set_float32_matmul_precision`.
+_ROUNDED = {"highest": 68, "high": 77, "medium": 75}
 _NONE, _TRANSPOSE, _DEFAULT_ALGORITHM = 0, 1, -1
 
 
@@ -74,6 +76,7 @@ def gemm(cuda: Cuda, a: Tensor, b: Tensor, out: Tensor, keep: float = 0.0) -> No
     """
     batch, (m, n), k = out.shape[:-2], out.shape[-2:], a.shape[-1]
     (kind, compute, number), made = _TYPES[a.dtype.name], _TYPES[out.dtype.name][0]
+    compute = _ROUNDED[numerics.matmul] if kind == 0 else compute
     left, right = _matrix(a, batch), _matrix(b, batch)
     one, beta = np.array(1, number), np.array(keep, number)
     # Row-major C = A B is column-major C' = B' A'.

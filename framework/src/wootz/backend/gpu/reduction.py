@@ -103,10 +103,11 @@ def _mean(cuda: Cuda, t: Tensor, dim: Any, keepdim: bool, kind: dtype | None) ->
 
 
 def _var(cuda: Cuda, t: Tensor, dim: Any, correction: float, keepdim: bool) -> Tensor:
-    if not t.dtype.is_floating_point:
-        raise DTypeError(f"std and var only support floating point dtypes, got {t.dtype.name}")
+    if not (t.dtype.is_floating_point or t.dtype.is_complex):
+        raise DTypeError(f"std and var only support floating point and complex dtypes, got {t.dtype.name}")
     count = prod(t.shape[d] for d in dims_of(dim, t.dim())) - correction
-    squares = _core.square(_core.sub(t, _core.mean(t, dim, True)))
+    centred = _core.sub(t, _core.mean(t, dim, True))
+    squares = _core.square(_core.abs(centred) if t.dtype.is_complex else centred)
     return _core.div(_core.sum(squares, dim, keepdim), max(count, 0.0))
 
 
@@ -144,11 +145,11 @@ def _truth(op: str) -> Callable[..., Tensor]:
 
 
 def _logsumexp(cuda: Cuda, t: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    x = t if t.dtype.is_floating_point else cast(cuda, t, _core.get_default_dtype())
+    x = t if t.dtype.is_floating_point or t.dtype.is_complex else cast(cuda, t, _core.get_default_dtype())
     dims = dims_of(dim, t.dim())
     if any(t.shape[d] == 0 for d in dims):
         return _core.log(_core.sum(x, dim, keepdim))
-    peak = _core.amax(x, dims, True)
+    peak = _core.amax(_core.view_as_real(x).select(-1, 0) if x.dtype.is_complex else x, dims, True)
     peak = _core.where(_core.isinf(peak), 0.0, peak)
     out = _core.add(_core.log(_core.sum(_core.exp(_core.sub(x, peak)), dims, True)), peak)
     return _core.reshape(out, _shape(t, dims, keepdim))
