@@ -28,8 +28,7 @@ LOOPS = {
     "unique": "differently many results", "runs": "differently many results", "search": "bounds are one row or a stack",
     "isin": "compares with all elements of a tensor", "histc": "counts over a whole tensor",
     "histogram": "counts over a whole tensor", "bincount": "counts over a whole tensor",
-    "histogramdd": "counts over a whole tensor", "xor": "its dimensions are one example's",
-    "ldl_solve": "follows the exchanges of one matrix at a time",
+    "histogramdd": "counts over a whole tensor",    "ldl_solve": "follows the exchanges of one matrix at a time",
 }  # fmt: skip
 EXAMPLES = 3
 

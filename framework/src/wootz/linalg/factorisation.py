@@ -65,7 +65,7 @@ def _minors(xp: Any, a: Any) -> Any:
     left = a.reshape((-1, *a.shape[-2:])).copy()
     info = xp.zeros(left.shape[0], "int32")
     for i in range(left.shape[1]):
-        pivot = left[:, i, i].real
+        pivot = xp.real(left[:, i, i])
         info = xp.where((info == 0) & ~(pivot > 0), i + 1, info)
         column = left[:, i + 1 :, i] / xp.where(pivot > 0, pivot, 1)[:, None]
         left[:, i + 1 :, i + 1 :] -= column[:, :, None] * xp.conj(left[:, i + 1 :, i])[:, None, :]
@@ -136,7 +136,7 @@ class LUFactor(NamedTuple):
 
 def _size(xp: Any, x: Any) -> Any:
     """What the pivot is chosen by: of complex numbers LAPACK adds the parts."""
-    return xp.abs(x.real) + xp.abs(x.imag) if x.dtype.kind == "c" else xp.abs(x)
+    return xp.abs(xp.real(x)) + xp.abs(xp.imag(x)) if x.dtype.kind == "c" else xp.abs(x)
 
 
 @array_op(batch=stacked)

@@ -41,12 +41,13 @@ class _Elimination:
     """One matrix, its lower triangle changed in place; ``conj`` is the identity for symmetric ones."""
 
     def __init__(self, xp: Any, a: Any, hermitian: bool) -> None:
-        self.xp, self.a, self.n = xp, a, len(a)
+        self.xp, self.a, self.n = xp, a, a.shape[0]
         self.conj: Callable[[Any], Any] = xp.conj if hermitian else lambda x: x
         self.pivots, self.info = xp.zeros(self.n, "int32"), 0
 
     def size(self, x: Any) -> Any:
-        return abs(x.real) + abs(x.imag) if self.a.dtype.kind == "c" else abs(x)
+        xp = self.xp
+        return xp.abs(xp.real(x)) + xp.abs(xp.imag(x)) if self.a.dtype.kind == "c" else xp.abs(x)
 
     def choose(self, k: int) -> tuple[int, int]:
         """(row to exchange with, size of the block) at column k."""
@@ -105,20 +106,28 @@ class _Elimination:
 def _factor(xp: Any, a: Any, hermitian: bool) -> Any:
     n = a.shape[-1]
     flat = xp.tril(a).reshape((-1, n, n)).copy()
-    pivots, info = xp.zeros((len(flat), n), "int32"), xp.zeros(len(flat), "int32")
-    for i, matrix in enumerate(flat):
+    count = flat.shape[0]
+    pivots, info = xp.zeros((count, n), "int32"), xp.zeros(count, "int32")
+    for i in range(count):
+        matrix = flat[i]
         if hermitian and a.dtype.kind == "c":
-            matrix[range(n), range(n)] = matrix.diagonal().real
+            places = xp.arange(n)
+            matrix[places, places] = xp.real(matrix[places, places])
         found = _Elimination(xp, matrix, hermitian)
         found.run()
         pivots[i], info[i] = found.pivots, found.info
     return flat.reshape(a.shape), pivots.reshape(a.shape[:-1]), info.reshape(a.shape[:-2])
 
 
+def _factored(A: Tensor, hermitian: bool) -> tuple[Tensor, ...]:
+    """The elimination, on the CPU wherever A is: each step's pivot is looked at before the next."""
+    return tuple(t.to(A.device) for t in _factor.many(A.detach().cpu(), hermitian))
+
+
 def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False) -> LDLEx:
     """(LD, pivots, info) of `ldl_factor`. Raises `LinAlgError` for a singular matrix only with ``check_errors``."""
     square("ldl_factor_ex", A)
-    found = LDLEx(*_factor.many(A.detach(), hermitian))
+    found = LDLEx(*_factored(A, hermitian))
     if check_errors and bool((found.info > 0).any()):
         raise LinAlgError("linalg.ldl_factor_ex: D has a zero on its diagonal: a matrix is singular")
     return found
@@ -129,7 +138,7 @@ def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = Fa
 def ldl_factor(A: Tensor, *, hermitian: bool = False) -> LDL:
     """(LD, pivots) of A = L D Lᵀ (Lᴴ if ``hermitian``), for symmetric or Hermitian matrices; no gradient flows."""
     square("ldl_factor", A)
-    factors, pivots, _ = _factor.many(A.detach(), hermitian)
+    factors, pivots, _ = _factored(A, hermitian)
     return LDL(factors, pivots)
 
 
@@ -150,7 +159,7 @@ def _ldl_solve(xp: Any, a: Any, pivots: Any, b: Any, hermitian: bool) -> Any:
     for ld, exchanged, right in zip(
         a.reshape((-1, *a.shape[-2:])), pivots.reshape((-1, a.shape[-1])), flat, strict=True
     ):
-        _solve_one(xp, ld, _blocks(exchanged.tolist()), right, xp.conj if hermitian else lambda t: t)
+        _solve_one(xp, ld, _blocks([int(p) for p in exchanged]), right, xp.conj if hermitian else lambda t: t)
     return flat.reshape(x.shape)
 
 
@@ -177,4 +186,4 @@ def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False)
     square("ldl_solve", LD, B)
     if B.shape[-2] != LD.shape[-1]:
         raise ShapeError(f"linalg.ldl_solve: Incompatible shapes of LD and B ({LD.shape} and {B.shape})")
-    return _ldl_solve(LD.detach(), pivots, B.detach(), hermitian)
+    return _ldl_solve(LD.detach().cpu(), pivots.cpu(), B.detach().cpu(), hermitian).to(LD.device)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor, dtype
 from wootz.errors import ShapeError
-from wootz.ops.array_op import array_op, broadcasting, floating, need_floating, need_integers, wrapped
+from wootz.ops.array_op import array_op, floating, need_floating, need_integers, wrapped, zeros
 from wootz.ops.composite import norm, std
 from wootz.ops.database import op
 
@@ -76,14 +77,13 @@ def std_mean(
     return std(self, dim, correction=correction, keepdim=keepdim), _core.mean(self, dim, keepdim)
 
 
-@array_op(batch=broadcasting)
-def _bits(xp: Any, x: Any) -> Any:
-    return x.view("uint64")
-
-
-@array_op()
-def _xor(xp: Any, x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
-    return xp.bitwise_xor.reduce(x, axis=dims, keepdims=keepdim)
+def _folded(x: Tensor) -> Tensor:
+    """The exclusive or along the last dimension, halves at a time."""
+    while (n := x.shape[-1]) > 1:
+        half = n // 2
+        both = _core.bitwise_xor(x.narrow(-1, 0, half), x.narrow(-1, half, half))
+        x = _core.cat([both, x.narrow(-1, 2 * half, 1)], -1) if n % 2 else both
+    return x
 
 
 @op("C(2, 3)", "I(9, 2, 3), 1", "I(9, 2, 3), (0, 1), keepdim=True", "B(5)", differentiable=False)
@@ -93,8 +93,13 @@ def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int
         raise ValueError(f"hash_tensor: mode is 0, the exclusive or of all bits, not {mode}")
     kind = _core.float64 if self.dtype.is_floating_point else _core.int64
     dims = [dim] if isinstance(dim, int) else list(dim) or list(range(self.dim()))
-    places = tuple(wrapped("hash_tensor", d, self.dim()) for d in dims)
-    return _xor(_bits(_core.cast(self.detach(), kind)), places, keepdim)
+    places = [wrapped("hash_tensor", d, self.dim()) for d in dims]
+    kept = [d for d in range(self.dim()) if d not in places]
+    bits = _core.bitcast(_core.cast(self.detach(), kind), _core.int64).permute([*kept, *places])
+    rows = bits.reshape([*bits.shape[: len(kept)], math.prod(bits.shape[len(kept) :])])
+    found = _folded(rows) if rows.shape[-1] else zeros(rows, (*rows.shape[:-1], 1))
+    shape = [1 if d in places else n for d, n in enumerate(self.shape) if keepdim or d not in places]
+    return _core.bitcast(found.reshape(shape), _core.uint64)
 
 
 class HistogramDD(NamedTuple):
