@@ -107,6 +107,11 @@ Tensor lower_triangle(int64_t queries, int64_t keys) {
   return m;
 }
 
+Tensor as(const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : ops::cast(t, dtype); }
+
+// Sums over 16-bit floats are taken in float32, as the statistics of the forward pass are.
+Tensor wide(const Tensor& t) { return as(t, compute_type(t.dtype())); }
+
 // The probabilities out of recorded ops, for derivatives of the derivative.
 Tensor probabilities(const Tensor& q, const Tensor& k, const Tensor& mask, const Tensor& lse, double scale, bool causal) {
   Tensor s = ops::matmul(q, ops::transpose(k, -1, -2)) * scale;
@@ -121,12 +126,15 @@ Tensor probabilities(const Tensor& q, const Tensor& k, const Tensor& mask, const
 std::array<Tensor, 3> attention(const Tensor* grads, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
                                 const Tensor& result, const Tensor& lse, double scale, bool causal) {
   Tensor g = grads[0].defined() ? grads[0] : filled(result, result.shape(), result.dtype(), 0);
-  Tensor delta = ops::sum(g * result, Dims{-1}, false, std::nullopt);
+  Tensor delta = ops::sum(wide(g) * wide(result), Dims{-1}, false, std::nullopt);
   if (grads[1].defined()) delta = delta - grads[1];
   if (!recording(g, delta, query, key, value)) return ops::attention_backward(g, delta, query, key, value, mask, lse, scale, causal);
-  Tensor p = probabilities(query, key, mask, lse, scale, causal);
-  Tensor ds = p * (ops::matmul(g, ops::transpose(value, -1, -2)) - ops::unsqueeze(delta, -1)) * scale;
-  return {ops::matmul(ds, key), ops::matmul(ops::transpose(ds, -1, -2), query), ops::matmul(ops::transpose(p, -1, -2), g)};
+  Tensor q = wide(query), k = wide(key), v = wide(value), added = mask.defined() ? wide(mask) : mask;
+  g = wide(g);
+  Tensor p = probabilities(q, k, added, lse, scale, causal);
+  Tensor ds = p * (ops::matmul(g, ops::transpose(v, -1, -2)) - ops::unsqueeze(delta, -1)) * scale;
+  return {as(ops::matmul(ds, k), query.dtype()), as(ops::matmul(ops::transpose(ds, -1, -2), q), key.dtype()),
+          as(ops::matmul(ops::transpose(p, -1, -2), g), value.dtype())};
 }
 
 }  // namespace wootz::rules

@@ -95,6 +95,30 @@ def test_derivatives(call):
     assert gradgradcheck(call, inputs)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(wootz.float16, 2e-3), (wootz.bfloat16, 2e-2)], ids=["f16", "bf16"])
+def test_two_derivatives_of_sixteen_bit_inputs(dtype, tolerance):
+    inputs = [wootz.tensor(array(1, 2, n, 16, seed=n)).to(dtype) for n in (40, 30, 30)]
+
+    def derivatives(*tensors):
+        tensors = [t.detach().requires_grad_() for t in tensors]
+        out = F.scaled_dot_product_attention(*tensors)
+        first = wootz.autograd.grad((out * out).sum(), tensors, create_graph=True)
+        return *first, *wootz.autograd.grad(sum((g * g).sum() for g in first), tensors)
+
+    exact = [t.detach().numpy() for t in derivatives(*(t.to(wootz.float64) for t in inputs))]
+    for found, expected in zip(derivatives(*inputs), exact, strict=True):
+        assert found.dtype is dtype
+        np.testing.assert_allclose(found.detach().double().numpy(), expected, atol=tolerance * np.abs(expected).max())
+
+
+def test_a_large_gradient_of_float16_does_not_overflow_within():
+    """Products of a scaled loss's gradient and the output may be beyond float16 where their results are not."""
+    q, k, v = (wootz.tensor(array(1, 1, 4, 8, seed=n) * s, dtype=wootz.float16) for n, s in enumerate((0.01, 0.01, 30)))
+    q.requires_grad_()
+    F.scaled_dot_product_attention(q, k, v).backward(wootz.full((1, 1, 4, 8), 8192.0, dtype=wootz.float16))
+    assert np.isfinite(q.grad.float().numpy()).all()
+
+
 def test_shared_heads_agree_with_pytorch():
     torch = pytest.importorskip("torch").nn.functional
     agree(F.scaled_dot_product_attention, torch.scaled_dot_product_attention, array(2, 6, 5, 4), array(2, 2, 7, 4),
