@@ -95,6 +95,9 @@ def test_a_heavy_layer_fails_the_build_with_the_table(gallery, project):
     assert result.returncode == 11
     assert "too heavy" in result.stdout
     assert "allowed 1.00 MB" in result.stderr
+    as_json = build(gallery, project, "--json")
+    assert as_json.returncode == 11
+    assert "allowed 1.00 MB" in json.dumps(json.loads(as_json.stdout))  # one document
 
 
 def test_a_layer_without_a_budget_is_refused(gallery, project):

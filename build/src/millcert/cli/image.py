@@ -102,10 +102,11 @@ def build_command(
         place(folder / f"{index.name}.provenance.json", statement)
     weights = weigh(built, project.targets.images)
     if as_json:
+        check_budget(weights)  # before printing: the output is one document, the images or the error
         emit_json({"images": [_image_row(image) for image in built], "weights": [w.as_dict() for w in weights]})
-    else:
-        _print_weights(weights)
-        _print_images(built)
+        return
+    _print_weights(weights)
+    _print_images(built)
     check_budget(weights)
 
 
