@@ -254,7 +254,7 @@ def test_the_error_of_a_build_names_the_limit_and_where_it_is_set(lab: Lab, tmp_
     builder = Builder(store, Bubblewrap, {}, type(LIMITS)(1, 256, 100, 32, 1), Quiet(), jobs=1)
     builder._store.checkout = lambda _: lab.root  # type: ignore[method-assign] # the root is the lab's, not this store's
     with pytest.raises(LimitError) as caught:
-        builder._bring(node, {"root": "0" * 64})  # type: ignore[dict-item]
+        builder._bring(node, "1" * 64, {"root": "0" * 64})  # type: ignore[arg-type, dict-item]
     assert caught.value.evidence["limit"] == "wall_seconds = 1"
     assert "[limits]" in caught.value.fix
     assert list((store.root / "tmp").iterdir()) == []

@@ -96,21 +96,17 @@ def test_the_gpt_tutorial(tutorial: Any, cupy: Any, monkeypatch: pytest.MonkeyPa
     assert cupy.compiled == []
 
 
-# What CuPy still compiles: ops of complex numbers, which have no kernels.
-COMPILED = {"complex_angle", "complex_sgn", "conj_physical"}
-
-
-def test_no_other_op_of_the_table_is_compiled(cupy: Any) -> None:
+def test_no_op_of_the_table_is_compiled_but_for_complex_numbers(cupy: Any) -> None:
     found = set()
     for sample in samples():
-        if sample.row["name"] == "to_device":
-            continue
         args, kwargs = sample.arguments(dtype="float32")
+        if sample.row["name"] == "to_device" or any(isinstance(a, wootz.Tensor) and a.is_complex() for a in args):
+            continue
         args, kwargs = [on_gpu(a) for a in args], {k: on_gpu(v) for k, v in kwargs.items()}
         cupy.compiled.clear()
         sample.op()(*args, **kwargs)
         found |= {sample.row["name"]} if cupy.compiled else set()
-    assert found == COMPILED
+    assert found == set()
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16", "int32", "uint8", "bool", "float16", "bfloat16", "complex64"])
