@@ -2,72 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from millcert.cli.console import emit_json, json_option, messages, results
+from millcert.cli.signing import key_options, open_signers, read_root, root_option, secrets, site_option
 from millcert.errors import UsageError
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Key, Signer
+    from securesystemslib.signer import Key
 
     from millcert.keys import Draft, Role
     from millcert.publish import FolderSite, State
 
-__all__ = ["commands", "key_options", "open_signers", "read_root", "root_option", "site_option"]
+__all__ = ["commands"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_PASSWORD = "MILLCERT_KEY_PASSWORD"  # noqa: S105  # the name of a variable, not a password
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-site_option = click.option("--site", "site_path", required=True, type=_FOLDER, help="The folder that is served.")
-root_option = click.option(
-    "--root", "root_path", required=True, type=_FILE, metavar="FILE",
-    help="The root that is trusted, kept outside the site (any version; later ones are followed).",
-)  # fmt: skip
 draft_option = click.option(
     "--draft", "draft_path", required=True, type=_FILE, metavar="FILE", help="Where the draft goes."
 )
-
-
-def key_options(command: _Command) -> _Command:
-    """``--key`` and ``--password-fd``: the keys at hand, and where passwords come from other than the prompt."""
-    key = click.option(
-        "--key",
-        "key_paths",
-        multiple=True,
-        type=_FILE,
-        metavar="FILE",
-        help="A key document that signs (repeatable).",
-    )
-    password = click.option(
-        "--password-fd", type=click.IntRange(0), metavar="N",
-        help=f"Read passwords from this file descriptor, a line for each key (default: {_PASSWORD}, else a prompt).",
-    )  # fmt: skip
-    return key(password(command))
-
-
-def open_signers(paths: Sequence[Path], password_fd: int | None) -> list[Signer]:
-    """The keys at hand, opened."""
-    from millcert.keys import open_signer, read_key
-
-    secrets = _secrets(password_fd)
-    return [open_signer(read_key(path), secrets) for path in paths]
-
-
-def read_root(path: Path) -> bytes:
-    """The trusted root's bytes."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError("the trusted root cannot be read", file=path, reason=error.strerror) from error
 
 
 @click.group("keys")
@@ -106,13 +65,13 @@ def create_command(
     from millcert import keys
 
     if token:
-        document = keys.token_key(name, token_key, token, _secrets(password_fd)(f"pin of {name}"))
+        document = keys.token_key(name, token_key, token, secrets(password_fd)(f"pin of {name}"))
     elif agent:
         if public_key is None:
             raise UsageError("an agent's key needs its public half", fix="name it with --public-key")
         document = keys.external_key(name, public_key.read_bytes(), agent)
     else:
-        document = keys.create_key(name, _secrets(password_fd, confirm=True)(f"password of {name}"))
+        document = keys.create_key(name, secrets(password_fd, confirm=True)(f"password of {name}"))
     keys.write_key(document, out)
     keys.write_key(document.card, out.with_name(f"{out.name}.pub"))
     messages().print(f"created {document.keyid[:12]} for {name}: {out}, {out}.pub", markup=False)
@@ -387,18 +346,6 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(Text(str(row[column])) for column in columns))
     results().print(table)
-
-
-def _secrets(password_fd: int | None, *, confirm: bool = False) -> Callable[[str], str]:
-    """Secrets from a descriptor (a line each), the environment, or the prompt; never from the command line."""
-    if password_fd is not None:
-        stream = os.fdopen(password_fd, "r", encoding="utf-8", closefd=False)
-        return lambda _: stream.readline().rstrip("\n")
-    if (known := os.environ.get(_PASSWORD)) is not None:
-        return lambda _: known
-    if not sys.stdin.isatty():
-        raise UsageError("a password is needed and nobody can be asked", fix=f"use --password-fd, or set {_PASSWORD}")
-    return lambda what: str(click.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True))
 
 
 def _now() -> datetime:

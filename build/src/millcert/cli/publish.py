@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from millcert.cli.console import emit_json, json_option, messages
-from millcert.cli.keys import key_options, open_signers, read_root, root_option, site_option
+from millcert.cli.signing import key_options, open_signers, read_root, root_option, site_option
 from millcert.errors import UsageError
 
 if TYPE_CHECKING:
