@@ -18,10 +18,11 @@ from wootz.backend.capture import Capture, Reader
 from wootz.backend.diagnosis import install_compiler
 from wootz.backend.geometry import Launch
 from wootz.backend.kernels import KERNELS, Kernels
+from wootz.backend.usage import Block, Usage
 from wootz.dtypes import dtype, from_numpy_dtype
 from wootz.errors import BackendError, DeviceError, KernelError, OutOfMemoryError
 
-__all__ = ["KINDS", "Block", "Cuda"]
+__all__ = ["KINDS", "Cuda"]
 
 # Element types as the kernels name them, and what NumPy and CuPy call their bytes.
 KINDS = {
@@ -29,36 +30,9 @@ KINDS = {
     "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "boolean",
 }  # fmt: skip
 _BYTES = {"bfloat16": "uint16"}
-_TO_DEVICE, _TO_HOST, _BETWEEN = 1, 2, 3  # cudaMemcpyKind
+_TO_DEVICE, _TO_HOST = 1, 2  # cudaMemcpyKind
 # cudaError_t after which the context is lost: bad and misaligned addresses, hardware faults, asserts, failed launches.
 _FATAL = (700, 709, 710, 714, 715, 716, 717, 718, 719)
-
-
-class Block:
-    """Memory of the pool under a tensor's storage; its death is what the statistics count."""
-
-    __slots__ = ("_memory", "_usage", "size")
-
-    def __init__(self, memory: Any, size: int, usage: Usage) -> None:
-        self._memory, self.size, self._usage = memory, size, usage
-        usage.add(size)
-
-    def __del__(self) -> None:
-        self._usage.add(-self.size)
-
-
-class Usage:
-    """Bytes that tensors hold on one device, and the most they ever held."""
-
-    def __init__(self) -> None:
-        self.allocated = self.peak = self.allocations = 0
-        self._lock = threading.Lock()
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self.allocated += size
-            self.allocations += size > 0
-            self.peak = max(self.peak, self.allocated)
 
 
 class Cuda:
