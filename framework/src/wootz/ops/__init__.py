@@ -28,6 +28,7 @@ from wootz.ops import (
     sorting,
     special,
     spectrogram,
+    stacking,
     statistics,
     windows,
 )
@@ -51,6 +52,7 @@ from wootz.ops.shaping import *
 from wootz.ops.sorting import *
 from wootz.ops.special import *
 from wootz.ops.spectrogram import *
+from wootz.ops.stacking import *
 from wootz.ops.statistics import *
 from wootz.ops.windows import *
 
@@ -75,6 +77,7 @@ FAMILIES = (
     sorting,
     special,
     spectrogram,
+    stacking,
     statistics,
     windows,
 )

@@ -1,4 +1,4 @@
-"""Other arrangements of the same elements: rolls, tiles, splits, stacks, diagonals. All are made of native views."""
+"""Other arrangements of the same elements: rolls, tiles, grids, diagonals. All are made of native views."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from wootz._core import Tensor, dtype
 from wootz.errors import ShapeError
 from wootz.ops.array_op import need_integers, wrapped, zeros
 from wootz.ops.complex_numbers import conj
-from wootz.ops.composite import atleast_1d, broadcast_tensors, movedim, repeat, split
+from wootz.ops.composite import atleast_1d, broadcast_tensors, movedim, repeat
 from wootz.ops.database import op
 from wootz.ops.sorting import searchsorted
+from wootz.ops.stacking import grouped
 
 __all__ = [
-    "adjoint", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "broadcast_to", "cartesian_prod",
-    "column_stack", "combinations", "diag", "diag_embed", "diagflat", "dsplit", "dstack", "fliplr", "flipud", "hsplit",
-    "meshgrid", "moveaxis", "ravel", "repeat_interleave", "roll", "rot90", "row_stack", "split_with_sizes",
-    "swapdims", "tensor_split", "tile", "tril_indices", "triu_indices", "unflatten", "unravel_index", "vander",
-    "vsplit",
+    "adjoint", "block_diag", "broadcast_shapes", "broadcast_to", "cartesian_prod", "combinations", "diag",
+    "diag_embed", "diagflat", "fliplr", "flipud", "meshgrid", "moveaxis", "ravel", "repeat_interleave", "roll",
+    "rot90", "swapdims", "tile", "tril_indices", "triu_indices", "unflatten", "unravel_index", "vander",
 ]  # fmt: skip
 
 Dims = int | Sequence[int]
@@ -90,17 +89,12 @@ def flipud(self: Tensor) -> Tensor:
     return _core.flip(self, 0)
 
 
-def _grouped(tensors: tuple[Any, ...]) -> list[Tensor]:
-    """The tensors of ``f(a, b)`` or ``f([a, b])``."""
-    return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
-
-
 @op("N(2), N(3)", "[N(2), N(3), N(4)], indexing='xy'", "N(2), N()",
     reference="lambda *t, indexing='ij': "
     "np.meshgrid(*(t[0] if isinstance(t[0], list) else t), indexing=indexing)")  # fmt: skip
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Grids whose k-th holds the coordinate of the k-th vector; "xy" swaps the first two dimensions."""
-    vectors = [atleast_1d(t) for t in _grouped(tensors)]
+    vectors = [atleast_1d(t) for t in grouped(tensors)]
     if indexing not in ("ij", "xy"):
         raise ValueError(f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     if any(v.dim() != 1 for v in vectors):
@@ -261,98 +255,6 @@ def adjoint(self: Tensor) -> Tensor:
     if self.dim() == 1:
         raise ShapeError("adjoint: expected a matrix or a batch of matrices, found a vector")
     return conj(self.transpose(-2, -1) if self.dim() else self)
-
-
-def _splits(op: str, self: Tensor, sections: int | Sequence[int], dim: int) -> tuple[Tensor, ...]:
-    if isinstance(sections, builtins.int) and (sections < 1 or self.shape[dim] % sections):
-        raise ShapeError(f"{op} attempted to split along dimension {dim}, but the size of the dimension "
-                         f"{self.shape[dim]} is not divisible by the split_size {sections}!")  # fmt: skip
-    return tensor_split(self, sections, dim)
-
-
-@op("N(7), 3", "N(7, 2), (1, 4)", "N(2, 7), 3, 1", "N(4), wootz.tensor([1, 2])",
-    reference="lambda x, n, dim=0: np.array_split(x, n, dim)")  # fmt: skip
-def tensor_split(self: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts: so many, the first ones longer by one, or those between the indices given."""
-    dim = wrapped("tensor_split", dim, self.dim())
-    where = indices_or_sections
-    where = where.tolist() if isinstance(where, Tensor) else where
-    n = self.size(dim)
-    if isinstance(where, builtins.int):
-        if where <= 0:
-            raise ValueError(f"number of sections must be larger than 0, got {where}")
-        sizes = [n // where + (i < n % where) for i in range(where)]
-        return split(self, sizes, dim)
-    edges = [0, *where, n]
-    return tuple(_core.slice(self, dim, a, b) for a, b in itertools.pairwise(edges))
-
-
-@op("N(4, 2), 2", "N(2, 4), (1, 3)", "N(4), 2", reference="np.hsplit")
-def hsplit(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """Parts of the columns, or of a vector."""
-    return _splits("hsplit", self, indices_or_sections, 0 if self.dim() == 1 else 1)
-
-
-@op("N(4, 2), 2", "N(4, 2), (1, 3)", reference="np.vsplit")
-def vsplit(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """Parts of the rows."""
-    if self.dim() < 2:
-        raise ShapeError(f"vsplit requires a tensor with at least 2 dimension, but got a tensor with {self.dim()}")
-    return _splits("vsplit", self, indices_or_sections, 0)
-
-
-@op("N(2, 2, 4), 2", "N(2, 2, 4), (1, 3)", reference="np.dsplit")
-def dsplit(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """Parts of the third dimension."""
-    if self.dim() < 3:
-        raise ShapeError(f"dsplit requires a tensor with at least 3 dimension, but got a tensor with {self.dim()}")
-    return _splits("dsplit", self, indices_or_sections, 2)
-
-
-@op("N(5), (2, 3)", "N(2, 5), (1, 4), 1")
-def split_with_sizes(self: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts of the sizes given."""
-    return split(self, list(split_sizes), dim)
-
-
-def _each(tensors: tuple[Any, ...], widen: Any) -> Any:
-    grouped = _grouped(tensors)
-    made = tuple(widen(t) for t in grouped)
-    return made[0] if len(tensors) == 1 and isinstance(tensors[0], Tensor) else made
-
-
-@op("N(3)", "N()", "N(2, 3)", "[N(3), N()]")
-def atleast_2d(*tensors: Any) -> Any:
-    """Tensors with leading dimensions up to two."""
-    return _each(tensors, lambda t: t.reshape((1,) * (2 - t.dim()) + t.shape) if t.dim() < 2 else t)
-
-
-@op("N(3)", "N()", "N(2, 3)", "N(2, 3, 4)")
-def atleast_3d(*tensors: Any) -> Any:
-    """Tensors of at least three dimensions: (1, n, 1) from a vector, (n, m, 1) from a matrix."""
-
-    def widen(t: Tensor) -> Tensor:
-        return t.reshape([(1, 1, 1), (1, t.numel(), 1), (*t.shape, 1)][t.dim()]) if t.dim() < 3 else t
-
-    return _each(tensors, widen)
-
-
-@op("[N(3), N(3)]", "[N(3), N(3, 2)]", reference="np.column_stack")
-def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Vectors as columns, and matrices, side by side."""
-    return _core.cat([t.reshape((-1, 1)) if t.dim() < 2 else t for t in tensors], 1)
-
-
-@op("[N(3), N(3)]", "[N(2, 3), N(2, 3)]", reference="np.dstack")
-def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors behind each other, along the third dimension."""
-    return _core.cat(list(atleast_3d(list(tensors))), 2)
-
-
-@op("[N(3), N(3)]", "[N(2, 3), N(1, 3)]", reference="np.vstack")
-def row_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors on top of each other."""
-    return _core.cat([t.reshape((1, -1)) if t.dim() < 2 else t for t in tensors], 0)
 
 
 @op("N(3), (2, 3)", "N(2, 1), (2, 3)", reference="np.broadcast_to")
