@@ -33,7 +33,8 @@ LAYERS = {
         {"_core"},
         {"dtypes", "device", "numerics"},  # objects that the core makes
         {"backend"},
-        {"_interop", "_override", "_repr", "_tensor", "autograd", "fft", "func", "linalg", "ops", "random", "special"},
+        {"_conversion", "_interop", "_override", "_repr", "_tensor"}
+        | {"autograd", "fft", "func", "linalg", "ops", "random", "special"},
         {"array_api", "nn", "optim", "amp", "data", "serialize", "testing", "cuda", "utils"},
     ],
 }

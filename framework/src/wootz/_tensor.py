@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from wootz import _core, _interop, _override, ops
+from wootz import _conversion, _core, _interop, _override, ops
+from wootz._conversion import caster
 from wootz._core import Tensor, dtype
 from wootz._repr import format_tensor
-from wootz.backend import active, create, diagnosis
-from wootz.device import Device
+from wootz.backend import create
 from wootz.dtypes import (
     bfloat16,
     can_cast,
@@ -29,128 +29,13 @@ from wootz.dtypes import (
     int16,
     int32,
     int64,
-    to_numpy_dtype,
     uint8,
 )  # fmt: skip
-from wootz.errors import DeviceError, DTypeError, ShapeError
+from wootz.errors import DTypeError, ShapeError
 from wootz.ops import complex_numbers, composite, elementwise, memory, queries, random, shaping, special
 from wootz.ops.database import ROWS
 
 __all__ = ["Tensor"]
-
-
-def _device(self: Tensor) -> Device:
-    """Where the memory is."""
-    kind, index = self._device
-    return Device(kind, index if kind != "cpu" else None)
-
-
-def _numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
-    """An array over the same memory; ``force`` detaches and copies to the CPU first. Raises RuntimeError if it must.
-
-    bfloat16 arrays need ml_dtypes: without it, `DTypeError`.
-    """
-    if force:
-        return _cpu(self.detach()).numpy()
-    if self.requires_grad:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    if self.device.type != "cpu":
-        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
-    if self.dtype is bfloat16:
-        return _numpy(_core.bitcast(self, int16)).view(to_numpy_dtype(bfloat16))
-    return np.asarray(memoryview(self))  # type: ignore[arg-type]  # a buffer in C
-
-
-def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-    """What ``numpy.asarray`` asks for. Raises ValueError where ``copy`` is False and another dtype needs one."""
-    array = _numpy(self)
-    if dtype is not None and array.dtype != dtype:
-        if copy is False:
-            raise ValueError(f"Unable to avoid copy while creating an array of {np.dtype(dtype)} from {self.dtype}")
-        return array.astype(dtype)
-    return array.copy() if copy else array
-
-
-def _tolist(self: Tensor) -> Any:
-    """The elements as (nested lists of) Python numbers."""
-    return _numpy(_to(self.detach(), float32) if self.dtype is bfloat16 else self, force=True).tolist()
-
-
-def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any) -> tuple[Any, Any]:
-    for a in args:
-        if isinstance(a, Tensor):
-            device, dtype = a.device, a.dtype
-        elif isinstance(a, _core.dtype):
-            dtype = a
-        elif isinstance(a, (str, Device)):
-            device = Device(a)
-        elif a is not None:
-            raise TypeError(f"to() takes a dtype, a device or a tensor, not {type(a).__name__}")
-    return None if device is None else Device(device), dtype
-
-
-def _to(
-    self: Tensor, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False
-) -> Tensor:
-    """Self in another dtype or on another device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``.
-
-    Returns self when nothing changes, unless ``copy``. With ``non_blocking`` a copy from pinned memory to a GPU is
-    only queued: do not write to the memory before it is done.
-    """
-    device, dtype = _parse_to(args, device, dtype)
-    out = self
-    if device is not None and (device.type != out.device.type or device.index not in (None, out.device.index)):
-        out = _moved(out, device, non_blocking)
-        copy = False
-    if dtype is not None and dtype != out.dtype:
-        return _core.cast(out, dtype)
-    return out.clone() if copy else out
-
-
-def _moved(t: Tensor, device: Device, non_blocking: bool) -> Tensor:
-    if not non_blocking or device.type == "cpu" or t._device[0] != "cpu":
-        return _core.to_device(t, str(device))
-    with active("to").unhurried():
-        return _core.to_device(t, str(device))
-
-
-def _pin_memory(self: Tensor) -> Tensor:
-    """Self in page-locked memory, from which copies to a GPU need not wait; self if it is there already."""
-    if self.device.type != "cpu":
-        raise DeviceError(f"only tensors of the CPU can be pinned, this one is on {self.device}")
-    backend = active("pin_memory")
-    if backend.is_pinned(self):
-        return self
-    return backend.pinned(self.shape, self.dtype).copy_(self.detach())
-
-
-def _is_pinned(self: Tensor) -> bool:
-    """Whether self is of the CPU and in page-locked memory."""
-    return self.device.type == "cpu" and diagnosis().fits and active("is_pinned").is_pinned(self)
-
-
-def _cpu(self: Tensor) -> Tensor:
-    """Self on the CPU."""
-    return _to(self, "cpu")
-
-
-def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """Self on a CUDA device. Raises `BackendError` where there is none."""
-    where = "cuda" if device is None else Device("cuda", device) if isinstance(device, int) else device
-    return _to(self, where, non_blocking=non_blocking)
-
-
-def _caster(kind: dtype) -> Callable[[Tensor], Tensor]:
-    def cast(self: Tensor) -> Tensor:
-        return _to(self, kind)
-
-    cast.__doc__ = f"Self as {kind.name}."
-    return cast
-
-
-def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    """Self in other's dtype."""
-    return _to(self, other.dtype)
 
 
 def _backward(
@@ -281,8 +166,8 @@ def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     if not self.is_leaf:
         raise RuntimeError("only leaf tensors can be pickled: a computed tensor's history is not kept. Use .detach()")
     state = {} if type(self) is Tensor else dict(getattr(self, "__dict__", {}))
-    bits = _core.bitcast(_cpu(self.detach()), int16) if self.dtype is bfloat16 else self
-    return _rebuild, (type(self), _numpy(bits, force=True), self.requires_grad, state, self.dtype)
+    bits = _core.bitcast(_conversion.cpu(self.detach()), int16) if self.dtype is bfloat16 else self
+    return _rebuild, (type(self), _conversion.numpy(bits, force=True), self.requires_grad, state, self.dtype)
 
 
 def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: dict[str, Any], dtype: dtype) -> Tensor:
@@ -291,13 +176,6 @@ def _rebuild(kind: type[Tensor], array: np.ndarray, requires_grad: bool, state: 
     if state:
         t.__dict__.update(state)
     return t
-
-
-def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
-    """The array API's name for `to`. Raises ValueError for a stream, which the tensor's backend keeps itself."""
-    if stream is not None:
-        raise ValueError(f"to_device: stream must be None, got {stream!r}")
-    return _to(self, device)
 
 
 def _shifted(op: Callable[[Any, Any], Tensor], swapped: builtins.bool = False) -> Callable[[Tensor, Any], Tensor]:
@@ -357,19 +235,6 @@ def _hardshrink(self: Tensor, lambd: builtins.float = 0.5) -> Tensor:
     return _core.where(_core.abs(self) > lambd, self, 0.0)
 
 
-def _type(self: Tensor, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
-    """What PyTorch calls tensors of self's dtype ("wootz.FloatTensor"); or self in a dtype, or one of such a name."""
-    if dtype is None:
-        return queries.typename(self)
-    if isinstance(dtype, str):
-        known = {name: kind for kind, name in queries.TYPE_NAMES.items()}
-        short = dtype.rpartition(".")[2]
-        if short not in known:
-            raise ValueError(f"invalid type: {dtype!r}; expected a dtype or a name such as 'wootz.FloatTensor'")
-        dtype = _core.dtype.named(known[short])
-    return _to(self, dtype, non_blocking=non_blocking)
-
-
 def _element_size(self: Tensor) -> int:
     """Bytes an element."""
     return self.itemsize
@@ -391,14 +256,14 @@ def _is_floating_point(self: Tensor) -> bool:
 
 
 _METHODS: dict[str, Any] = {
-    "device": property(_device), "numpy": _numpy, "__array__": _array, "__array_ufunc__": None, "tolist": _tolist,
-    "to": _to,
-    "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "is_pinned": _is_pinned,
-    "type_as": _type_as, "backward": _backward, "register_hook": _register_hook,
+    "device": property(_conversion.device), "numpy": _conversion.numpy, "__array__": _conversion.array,
+    "__array_ufunc__": None, "tolist": _conversion.tolist, "to": _conversion.to, "cpu": _conversion.cpu,
+    "cuda": _conversion.cuda, "pin_memory": _conversion.pin_memory, "is_pinned": _conversion.is_pinned,
+    "type_as": _conversion.type_as, "backward": _backward, "register_hook": _register_hook,
     "retain_grad": _retain_grad, "__iter__": _iter, "__contains__": _contains, "__repr__": format_tensor,
     "__format__": _format, "zero_": _zero_, "uniform_": _uniform_, "normal_": _normal_, "view_as": _view_as,
     "expand_as": _expand_as, "where": _where, "__reduce_ex__": _reduce_ex, "__copy__": _copy,
-    "__deepcopy__": _deepcopy, "detach_": _detach_, "to_device": _to_device,
+    "__deepcopy__": _deepcopy, "detach_": _detach_, "to_device": _conversion.to_device,
     "__complex__": _complex, "__lshift__": _shifted(elementwise.bitwise_left_shift),
     "__rlshift__": _shifted(elementwise.bitwise_left_shift, True),
     "__rshift__": _shifted(elementwise.bitwise_right_shift),
@@ -416,13 +281,13 @@ _METHODS: dict[str, Any] = {
     "mH": property(shaping.adjoint),
     "H": property(complex_numbers.matrix_h), "nelement": Tensor.numel, "ndimension": Tensor.dim, "nbytes": property(
         lambda self: self.numel() * self.itemsize), "is_cuda": property(lambda self: self.device.type == "cuda"),
-    "float": _caster(float32), "double": _caster(float64), "long": _caster(int64), "int": _caster(int32),
-    "bool": _caster(_core.bool), "half": _caster(float16), "bfloat16": _caster(bfloat16), "char": _caster(int8),
-    "short": _caster(int16), "cfloat": _caster(complex64), "cdouble": _caster(complex128),
-    "byte": _caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
+    "float": caster(float32), "double": caster(float64), "long": caster(int64), "int": caster(int32),
+    "bool": caster(_core.bool), "half": caster(float16), "bfloat16": caster(bfloat16), "char": caster(int8),
+    "short": caster(int16), "cfloat": caster(complex64), "cdouble": caster(complex128),
+    "byte": caster(uint8), "new_zeros": _new("zeros"), "new_ones": _new("ones"), "new_empty": _new("empty"),
     "new_full": _new("full"),
     "new_tensor": _new("tensor"), "reshape_as": _reshape_as, "is_signed": _is_signed, "bernoulli": _bernoulli,
-    "hardshrink": _hardshrink, "polygamma": _polygamma, "type": _type, "storage": memory.untyped_storage,
+    "hardshrink": _hardshrink, "polygamma": _polygamma, "type": _conversion.type_, "storage": memory.untyped_storage,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Hooks of modules: handles that take them off, and gradients seen as they pass through a module."""
+"""Hooks of modules: handles that take them off, a call with hooks around it, and gradients seen as they pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wootz.autograd import Function
 if TYPE_CHECKING:
     from wootz.nn.module import Module
 
-__all__ = ["BackwardHooks", "RemovableHandle", "add_hook"]
+__all__ = ["RemovableHandle", "add_hook", "call_with_hooks"]
 
 
 class RemovableHandle:
@@ -77,7 +77,7 @@ def _replaced(changed: Any, grads: tuple[Any, ...], what: str) -> tuple[Any, ...
     return new
 
 
-class BackwardHooks:
+class _BackwardHooks:
     """The backward hooks of one call of a module: ``before`` see the outputs' gradients, ``after`` the inputs' too."""
 
     def __init__(self, module: Module, before: Iterable[Any], after: Iterable[Any]) -> None:
@@ -116,3 +116,31 @@ class BackwardHooks:
         for hook in self.after:
             full = _replaced(hook(self.module, full, self.grad_output), full, "inputs")
         return tuple(full[i] for i in self.inputs)
+
+
+def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The module's ``forward`` with its hooks around it."""
+    for pre_hook, with_kwargs in list(module._forward_pre_hooks.values()):
+        changed = pre_hook(module, args, kwargs) if with_kwargs else pre_hook(module, args)
+        if changed is not None and with_kwargs:
+            args, kwargs = changed
+        elif changed is not None:
+            args = changed if isinstance(changed, tuple) else (changed,)
+    taps = None
+    if module._backward_hooks or module._backward_pre_hooks:
+        taps = _BackwardHooks(module, module._backward_pre_hooks.values(), module._backward_hooks.values())
+        args = taps.inputs_of(args)
+    try:
+        output = module.forward(*args, **kwargs)
+    except BaseException:
+        _after(module, [hook for hook in module._forward_hooks.values() if hook[2]], args, kwargs, None)
+        raise
+    output = _after(module, list(module._forward_hooks.values()), args, kwargs, output)
+    return output if taps is None else taps.outputs_of(output)
+
+
+def _after(module: Module, hooks: list[Any], args: Any, kwargs: Any, output: Any) -> Any:
+    for hook, with_kwargs, _ in hooks:
+        changed = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+        output = output if changed is None else changed
+    return output

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import wootz
+from wootz._conversion import parse_to
 from wootz._tensor import Tensor
-from wootz.nn.hooks import BackwardHooks, RemovableHandle, add_hook
+from wootz.nn.hooks import RemovableHandle, add_hook, call_with_hooks
 from wootz.nn.parameter import Buffer, Parameter
 from wootz.nn.state import IncompatibleKeys, load_into, saved_tensors
 
@@ -57,32 +58,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_pre_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for pre_hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            changed = pre_hook(self, args, kwargs) if with_kwargs else pre_hook(self, args)
-            if changed is not None and with_kwargs:
-                args, kwargs = changed
-            elif changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        taps = None
-        if self._backward_hooks or self._backward_pre_hooks:
-            taps = BackwardHooks(self, self._backward_pre_hooks.values(), self._backward_hooks.values())
-            args = taps.inputs_of(args)
-        try:
-            output = self.forward(*args, **kwargs)
-        except BaseException:
-            self._run_forward_hooks([hook for hook in self._forward_hooks.values() if hook[2]], args, kwargs, None)
-            raise
-        output = self._run_forward_hooks(list(self._forward_hooks.values()), args, kwargs, output)
-        return output if taps is None else taps.outputs_of(output)
-
-    def _run_forward_hooks(self, hooks: list[Any], args: Any, kwargs: Any, output: Any) -> Any:
-        for hook, with_kwargs, _ in hooks:
-            changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
-            output = output if changed is None else changed
-        return output
+        return call_with_hooks(self, args, kwargs)
 
     # Registration
 
@@ -335,13 +311,7 @@ class Module:
 
         ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)`` (its device and dtype).
         """
-        for argument in args:
-            if isinstance(argument, Tensor):
-                device, dtype = argument.device, argument.dtype
-            elif isinstance(argument, wootz.dtype):
-                dtype = argument
-            else:
-                device = argument
+        device, dtype = parse_to(args, device, dtype)
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"a module is converted to floating-point dtypes only, not {dtype}")
 
