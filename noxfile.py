@@ -144,8 +144,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def kernels(session: nox.Session) -> None:
-    """Compile the CUDA kernels for the oldest and the newest GPU of each variant, within their limits."""
-    run(session, "tests", "python", "-m", "tests.support.kernels")
+    """Compile the CUDA kernels for every GPU of every variant, or of `-- cu130`; all have to be tested ones."""
+    run(session, "tests", "python", "-m", "tests.support.kernels", *session.posargs)
 
 
 @nox.session(venv_backend="none")

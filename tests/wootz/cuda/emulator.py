@@ -7,6 +7,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["DTYPES", "SOURCE", "Emulator", "Out", "aligned", "compiler"]
+__all__ = ["DTYPES", "SOURCE", "Emulator", "Out", "aligned", "compiler", "registered"]
 
 HERE = Path(__file__).parent
+HOST = HERE / "host.cpp"
 SOURCE = HERE.parents[2] / "framework" / "csrc" / "cuda"
 DTYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype("f4"), "f64": np.dtype("f8"), "f16": np.dtype("f2"), "bf16": np.dtype(ml_dtypes.bfloat16),
@@ -36,6 +38,15 @@ def compiler() -> list[str] | None:
         if path := shutil.which(name):
             return [path]
     return [sys.executable, "-m", "ziglang", "c++"] if importlib.util.find_spec("ziglang") else None
+
+
+def registered(source: Path = SOURCE) -> dict[str, frozenset[str]]:
+    """The kernels of every unit that an `Emulator` would have, as the preprocessor says, which compiles nothing."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        units = sorted(source.glob("*.cu"))
+        texts = pool.map(lambda unit: subprocess.check_output([*_command(unit), "-E"], text=True), units)
+        kernels = [frozenset(re.findall(r"\bregistered_(\w+)\{", text)) for text in texts]
+    return {unit.stem: symbols for unit, symbols in zip(units, kernels, strict=True)}
 
 
 class Emulator:
@@ -68,9 +79,13 @@ class Emulator:
         """(family, operator, input, output) of every kernel."""
         return [row for rows in self._rows.values() for row in rows]
 
+    def units(self) -> dict[str, list[str]]:
+        """The kernels' names by unit."""
+        return {unit: sorted("_".join(row[1:]) for row in rows) for unit, rows in self._rows.items()}
+
     def pack(self, folder: Path) -> Path:
         """Fills a folder with the list of kernels and a stand-in for each fat binary, as a wheel has them."""
-        listed = {unit: {"kernels": sorted("_".join(row[1:]) for row in rows)} for unit, rows in self._rows.items()}
+        listed = {unit: {"kernels": names} for unit, names in self.units().items()}
         (folder / "kernels.json").write_text(json.dumps(listed))
         for unit in listed:
             (folder / f"{unit}.fatbin").write_bytes(b"stands for the packed kernels")
@@ -130,15 +145,19 @@ class Out:
         return self.array
 
 
-def _library(source: Path, folder: Path, architecture: Sequence[str]) -> Path:
+def _command(source: Path) -> list[str]:
+    """What a compiler is told of one unit."""
     command = compiler()
     assert command is not None
+    return [*command, "-std=c++17", "-w", f"-I{source.parent}", f"-I{HERE}", f'-DWOOTZ_UNIT="{source.name}"', str(HOST)]
+
+
+def _library(source: Path, folder: Path, architecture: Sequence[str]) -> Path:
     library = folder / f"{source.stem}.so"
     if not library.is_file():
-        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", "-w"]
-        include = [f"-I{SOURCE}", f"-I{HERE}", f'-DWOOTZ_UNIT="{source.name}"']
+        flags = ["-O1", "-fPIC", "-shared", "-fno-sanitize=all", "-ffp-contract=off", *architecture]
         made = library.with_suffix(".new")
-        subprocess.run([*command, *flags, *architecture, *include, str(HERE / "host.cpp"), "-o", str(made)], check=True)
+        subprocess.run([*_command(source), *flags, "-o", str(made)], check=True)
         made.rename(library)
     return library
 

@@ -118,8 +118,8 @@ def _count_valid(cuda: Cuda, target: Tensor, ignore: int) -> Tensor:
     wide = kind if kind.name in ("float32", "float64") else _core.float32
     out = cuda.empty((), wide)
     launch = geometry.Launch((1, 1, 1), (geometry.ROW_BLOCK, 1, 1))
-    name = f"count_labels_i64_{KINDS[wide.name]}"
-    cuda.launch(name, launch, labels, np.int64(labels.numel()), np.int64(ignore), out)
+    symbol = f"count_labels_i64_{KINDS[wide.name]}"
+    cuda.launch(symbol, launch, labels, np.int64(labels.numel()), np.int64(ignore), out)
     return out if wide == kind else cast(cuda, out, kind)
 
 
