@@ -145,9 +145,15 @@ def test_no_driver_and_a_library_that_is_none():
     assert "no usable driver library" in probe("libm.so.6").error
 
 
-def test_import_and_diagnosis_need_no_cupy_and_no_gpu():
+def test_without_a_driver_nothing_is_said_of_what_was_not_looked_for():
+    assert "CuPy     not looked for without a driver" in str(judge(wheel("cu130"), Machine(None)))
+    assert "CuPy     not installed" in str(judge(wheel("cu130"), Machine(Driver((13, 0), (H100,)))))
+
+
+def test_import_and_diagnosis_need_numpy_alone_and_no_gpu():
     code = (
-        "import sys; sys.modules['cupy'] = None; import wootz, wootz.cuda; d = wootz.cuda.diagnose();"
+        "import sys; sys.modules |= {'cupy': None, 'safetensors': None}; import wootz, wootz.cuda;"
+        "d = wootz.cuda.diagnose();"
         "print(wootz.cuda.is_available(), wootz.cuda.device_count(), d.fits, len(d.reason) > 10)"
     )
     if probe() is not None:

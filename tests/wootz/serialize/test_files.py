@@ -89,7 +89,7 @@ def test_an_interrupted_save_leaves_the_old_file_and_no_other(tmp_path, monkeypa
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    for step in ("wootz.serialize.files.safetensors.serialize_file", "wootz.serialize.files._sync"):
+    for step in ("safetensors.serialize_file", "wootz.serialize.files._sync"):
         with monkeypatch.context() as patch:
             patch.setattr(step, fail)
             with pytest.raises(OSError, match="No space"):

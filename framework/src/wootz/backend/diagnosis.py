@@ -76,7 +76,8 @@ class Diagnosis:
         held = self.build.cuda
         needs = f", CUDA {held.cuda[0]}.{held.cuda[1]} for sm_{held.architectures[0]} and later" if held else ""
         lines.append(f"wootz    variant {self.build.variant}{needs}")
-        lines.append(f"CuPy     {', '.join(self.machine.cupy) or 'not installed'}")
+        cupy = ", ".join(self.machine.cupy) or ("not installed" if driver else "not looked for without a driver")
+        lines.append(f"CuPy     {cupy}")
         if held and driver and not self.machine.compiler:
             rest = "not found; ops without a kernel of wootz's (of complex numbers, linalg, fft) need it"
             lines.append(f"NVRTC    {rest}: {install_compiler(held.cuda[0])}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import safetensors
 
 import wootz
 from wootz import _core
@@ -46,6 +45,8 @@ def save(
             raise CheckpointError(f"{name!r} is a {type(tensor).__name__}, not a Tensor")
         if tensor.dtype not in _DTYPES.values():
             raise CheckpointError(f"{name!r} is {tensor.dtype}, which safetensors files cannot hold")
+    import safetensors  # nothing else needs it: without it wootz can be imported, used, and load files
+
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     entries = {
         name: safetensors.TensorSpec(dtype=t.dtype.name, shape=t.shape, data_ptr=t.data_ptr(), data_len=t.nbytes)
