@@ -1,4 +1,4 @@
-"""Documentation that runs: the architecture, and every link between pages."""
+"""Documentation that runs: the architecture, every link between pages, and the list of decisions."""
 
 from __future__ import annotations
 
@@ -47,3 +47,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not other.exists() or (anchor and anchor not in anchors(other)):
             broken.append(target)
     assert not broken
+
+
+def test_the_list_of_decisions_is_whole() -> None:
+    folder = ROOT / "docs" / "decisions"
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0] for path in sorted(folder.glob("0*.md"))]
+    listed = re.findall(r"^- \[(.*)\]\(0", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [f"# {line}" for line in listed] == titles
