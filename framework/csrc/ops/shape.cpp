@@ -256,12 +256,13 @@ Tensor unfold(const Tensor& self, int64_t dimension, int64_t size, int64_t step)
   int64_t n = self.dim() ? self.shape()[d] : 1;
   WOOTZ_CHECK(size >= 0 && size <= n, ErrorKind::Shape, "maximum size for tensor at dimension ", d, " is ", n, " but size is ", size);
   WOOTZ_CHECK(step > 0, ErrorKind::Value, "step is ", step, " but must be > 0");
-  Dims shape = self.shape(), strides = self.strides();
   if (self.dim() == 0) return raw_view(self, {size}, {1}, self->offset);
+  Dims shape = self.shape(), strides = self.strides();
+  int64_t stride = self.strides()[d];
   shape.push(size);
-  strides.push(strides[d]);
+  strides.push(stride);
   shape[d] = (n - size) / step + 1;
-  strides[d] *= step;
+  strides[d] = stride * step;
   return raw_view(self, shape, strides, self->offset);
 }
 
