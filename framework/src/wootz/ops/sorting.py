@@ -18,30 +18,19 @@ __all__ = [
 ]  # fmt: skip
 
 
-@array_op(batch=along(1))
-def _order(xp: Any, x: Any, dim: int, descending: bool, stable: bool) -> Any:
-    if x.ndim == 0:
-        return xp.zeros((), "int64")
-    kind = "stable" if stable else None
-    if not descending:
-        return xp.argsort(x, axis=dim, kind=kind)
-    # Backwards and back: ties keep their order, and NaN, the greatest, comes first.
-    return x.shape[dim] - 1 - xp.flip(xp.argsort(xp.flip(x, dim), axis=dim, kind=kind), dim)
-
-
 @op("N(3, 4)", "N(3, 4), 0, True", "D(2, 5), stable=True", "N()", "N(0, 3), 0", "T(3, 4), 1",
     reference="lambda x, dim=-1, down=False, stable=False: "
     "np.argsort(-x if down else x, dim, kind='stable') if x.ndim else np.int64(0)", differentiable=False)  # fmt: skip
 def argsort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort along ``dim``; NaN counts as the greatest, ``stable`` keeps the order of equal elements."""
-    return _order(self, wrapped("argsort", dim, self.dim()), descending, stable)
+    return _core.order(self, wrapped("argsort", dim, self.dim()), descending)
 
 
 @op("N(3, 4)", "N(3, 4), 0, True", "D(2, 5), stable=True", "N()", "N(0, 3), 0", "T(3, 4), 1", "S(3, 4)")
 def sort(self: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Indexed:
     """(values, indices) in order along ``dim``; see `argsort`."""
     dim = wrapped("sort", dim, self.dim())
-    order = _order(self, dim, descending, stable)
+    order = _core.order(self, dim, descending)
     return Indexed(_core.gather(self, dim, order) if self.dim() else self.clone(), order)
 
 
@@ -49,18 +38,6 @@ def sort(self: Tensor, dim: int = -1, descending: bool = False, *, stable: bool 
 def msort(self: Tensor) -> Tensor:
     """The elements in order along the first dimension."""
     return sort(self, 0).values
-
-
-@array_op(batch=along(2))
-def _top(xp: Any, x: Any, k: int, dim: int, largest: bool, ordered: bool) -> Any:
-    n = x.shape[dim]
-    order = xp.argpartition(x, n - k if largest else k - 1, axis=dim) if 0 < k < n else xp.argsort(x, axis=dim)
-    order = xp.moveaxis(order, dim, -1)
-    order = xp.moveaxis(order[..., n - k :] if largest else order[..., :k], -1, dim)
-    if not ordered:
-        return order
-    inner = xp.argsort(xp.take_along_axis(x, order, dim), axis=dim)
-    return xp.take_along_axis(order, xp.flip(inner, dim) if largest else inner, dim)
 
 
 @op("N(3, 5), 2", "N(5, 3), 2, 0, False", "N(3, 4), 4", "N(3, 4), 0", "N(), 1", "S(3, 4), 2")
@@ -72,8 +49,8 @@ def topk(self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool
             f"topk: k={k} is not between 0 and the {self.size(dim) if self.dim() else 1} elements of dim {dim}"
         )
     if self.dim() == 0:
-        return Indexed(self.clone(), _order(self, 0, False, False))
-    where = _top(self, k, dim, largest, sorted)
+        return Indexed(self.clone(), _core.order(self, 0))
+    where = _core.top(self, k, dim, largest)
     return Indexed(_core.gather(self, dim, where), where)
 
 

@@ -13,6 +13,7 @@ from wootz.backend.gpu import (
     convolution,
     functions,
     indexing,
+    lines,
     matrices,
     movement,
     normalization,
@@ -29,7 +30,7 @@ __all__ = ["OPS", "array_op", "create", "run"]
 
 _FAMILIES = (
     pointwise, reduction, rows, movement, matrices, indexing, optim, convolution, pooling, normalization, attention,
-    random,
+    lines, random,
 )  # fmt: skip
 array_op = functions.array_op
 OPS: dict[str, Callable[..., Any]] = {name: op for family in _FAMILIES for name, op in family.OPS.items()}

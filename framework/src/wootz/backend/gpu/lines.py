@@ -14,8 +14,9 @@ from wootz.backend import geometry
 from wootz.backend.cuda import KINDS, Cuda
 from wootz.backend.gpu.pointwise import as_type, wide_type
 from wootz.dtypes import dtype
+from wootz.errors import DTypeError
 
-__all__ = ["ARRAYS", "at", "order", "place", "running", "sorted_pairs"]
+__all__ = ["ARRAYS", "OPS", "at", "order", "place", "running", "sorted_pairs"]
 
 _CHUNK = 2048  # elements of a line that one warp scans; a longer line is shared
 _NEAR = 1024  # pairs that one block sorts
@@ -81,6 +82,8 @@ def place(cuda: Cuda, op: str, t: Tensor, dim: int) -> Tensor:
 
 def order(cuda: Cuda, t: Tensor, dim: int, descending: bool) -> Tensor:
     """The indices that sort along a dimension; equal elements keep their order, and NaN is greater than infinity."""
+    if t.dtype.is_complex:
+        raise DTypeError(f"sort: complex numbers have no order, got {t.dtype.name}")
     if t.dim() == 0 or t.numel() == 0:
         return _zeros(cuda, t)
     rows = _core.transpose(as_type(cuda, t, _computing(t.dtype)), dim, -1).contiguous()
@@ -124,14 +127,14 @@ def _near(cuda: Cuda, keys: Tensor, places: Tensor, total: int, width: int, firs
     cuda.launch("sort_near_u64_i64", launch, keys, places, *sizes)
 
 
-def _top(cuda: Cuda, t: Tensor, k: int, dim: int, largest: bool, ordered: bool) -> Tensor:
+def _top(cuda: Cuda, t: Tensor, k: int, dim: int, largest: bool) -> Tensor:
     return _core.narrow(order(cuda, t, dim, largest), dim, 0, k).contiguous()
 
+
+OPS: dict[str, Callable[..., Tensor]] = {"order": order, "top": _top}
 
 ARRAYS: dict[str, Callable[..., Tensor]] = {
     "cumsum": lambda cuda, t, dim: running(cuda, "cumsum", t, dim),
     "cumprod": lambda cuda, t, dim: running(cuda, "cumprod", t, dim),
-    "order": lambda cuda, t, dim, descending, stable: order(cuda, t, dim, descending),
-    "top": _top,
     "kth": lambda cuda, t, k, dim: _core.narrow(order(cuda, t, dim, False), dim, k, 1).contiguous(),
 }
