@@ -16,9 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "build" / "src")]
 
 from tests.support.installing import INDEX, Client, Stall  # noqa: E402
 from tests.support.nightly import make_wheel, pip, serve  # noqa: E402
+from tests.support.turns import Times, take_turns  # noqa: E402
 
 from millcert.install.anchor import Anchor  # noqa: E402 - the path comes first
 from millcert.install.wheelfile import check_wheel  # noqa: E402
 from millcert.model import digest_of_file  # noqa: E402
-
-Times = dict[str, list[float]]
-
-
-def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> Times:
-    """Seconds of each contestant in each round, in turns, after one round that does not count."""
-    times: Times = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            if number:
-                times[name].append(time.perf_counter() - start)
-    return times
 
 
 def large_wheel(folder: Path, megabytes: int) -> Path:

@@ -15,8 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,10 +23,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "build" / "src")]
 
 from tests.support.sigstore import Instance  # noqa: E402
 from tests.support.sigstore.scene import IDENTITY, WHEEL, Scene  # noqa: E402
+from tests.support.turns import Times, take_turns  # noqa: E402
 
 from millcert.attest.verify import Verifier  # noqa: E402 - the path comes first
-
-Times = dict[str, list[float]]
 
 
 def sign_wheels(folder: Path, count: int, size: int) -> list[Scene]:
@@ -41,18 +39,6 @@ def sign_wheels(folder: Path, count: int, size: int) -> list[Scene]:
         scenes.append(scene)
     (folder / "trust_config.json").write_bytes(instance.trust_config_json(rekor=2))
     return scenes
-
-
-def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> Times:
-    """Seconds of each contestant in each round, in turns, after one round that does not count."""
-    times: Times = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            if number:
-                times[name].append(time.perf_counter() - start)
-    return times
 
 
 def cold(scenes: list[Scene], rounds: int) -> Times:

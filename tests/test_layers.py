@@ -16,7 +16,7 @@ LAYERS = {
     "millcert": [
         {"errors"},
         {"names", "model"},
-        {"tree", "targets"},
+        {"files", "tree", "targets"},
         {"store"},
         {"lock", "index", "debian"},
         {"sandbox"},

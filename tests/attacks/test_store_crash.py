@@ -153,7 +153,7 @@ def test_a_full_disk_is_said_to_be_full_and_nothing_half_written_is_kept(small_d
 
 
 def test_a_wheel_that_finds_the_disk_full_does_not_replace_the_one_before(small_disk: Path) -> None:
-    from millcert.wheel.release import place
+    from millcert.files import place
 
     place(small_disk / "a.whl", b"x" * (3 << 20))
     with pytest.raises(DiskFullError):

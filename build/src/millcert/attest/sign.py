@@ -23,8 +23,8 @@ from millcert.attest.statement import MAX_STATEMENT, parse_statement
 from millcert.attest.trust import TrustRoot
 from millcert.attest.verify import Verifier
 from millcert.errors import MillcertError, VerificationError
+from millcert.files import place
 from millcert.model import Digest, digest_of_file
-from millcert.wheel.release import place
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig

@@ -136,7 +136,7 @@ def run_build(
 
 def _write_provenance(project: Project, result: BuildResult, builder_id: str) -> None:
     from millcert.attest.wheel import wheel_provenance
-    from millcert.wheel.release import place
+    from millcert.files import place
 
     for wheel in result.wheels:
         statement = wheel_provenance(project.targets.project, wheel, result.built, result.revision, builder_id)

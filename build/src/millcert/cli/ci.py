@@ -18,8 +18,8 @@ __all__ = ["commands"]
 @project_option
 def ci_command(check: bool, root: Path) -> None:
     """Write the workflow that builds one variant a runner and joins the results."""
+    from millcert.files import place
     from millcert.targets import load_targets
-    from millcert.wheel.release import place
     from millcert.wheel.workflow import PATH, render_workflow
 
     text = render_workflow(load_targets(root / "ci" / "targets.toml")).encode()

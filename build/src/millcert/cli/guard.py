@@ -147,10 +147,10 @@ def reserve_command(
 
     Importing what they install raises an error that says where the project really is. Nothing is uploaded.
     """
+    from millcert.files import write_atomically
     from millcert.guard.ask import known_addresses
     from millcert.guard.reserve import check_free, reserve
     from millcert.index import read_configuration
-    from millcert.lock.relock import write_atomically
     from millcert.names import normalize
 
     namespaces = _namespaces(map_file, (".",))

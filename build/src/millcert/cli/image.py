@@ -70,13 +70,13 @@ def build_command(
     """
     from millcert.attest.image import image_provenance, index_provenance
     from millcert.cli.progress import BuildProgress, FetchProgress
+    from millcert.files import place
     from millcert.hermetic.revision import read_revision
     from millcert.image.budget import check_budget, weigh
     from millcert.image.index import refresh_indexes
     from millcert.image.project import ImageProject
     from millcert.store import Store, default_root
     from millcert.wheel.project import Project
-    from millcert.wheel.release import place
 
     project = Project(root.resolve())
     if project.targets.images is None:

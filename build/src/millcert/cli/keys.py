@@ -268,8 +268,8 @@ def ship_command(
     The root in force, the timestamp in force and this moment as the floor, and the policy. Run it on an index that was
     refreshed just now, then build the release. --root must be the same at every release: clients know the index by it.
     """
+    from millcert.files import write_atomically
     from millcert.install.shipped import ship
-    from millcert.lock.relock import write_atomically
 
     try:
         policy, sigstore = policy_path.read_bytes(), trusted_root.read_bytes() if trusted_root else b""

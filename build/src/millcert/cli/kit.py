@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +72,7 @@ def create_command(
       millcert kit install wootz.kit --max-age 30d
     """
     from millcert.cli.progress import FetchProgress
+    from millcert.files import replacing
     from millcert.install.installer import Installer, Request, open_index
     from millcert.install.kit import Recorder, write_kit
     from millcert.names import normalize
@@ -87,15 +87,8 @@ def create_command(
             installer = Installer(index, verifier, policy, state, environment_of(python), now, progress)
             with installer.prepare(request) as prepared:
                 found = str(prepared.wheels[0].version)
-        temporary = out.with_name(f".{out.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as stream:
-                size = write_kit(recorder, str(request.project), where, found, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(out) as stream:
+            size = write_kit(recorder, str(request.project), where, found, stream)
     if as_json:
         emit_json({"kit": str(out), "version": found, "files": len(recorder.paths), "bytes": size})
         return

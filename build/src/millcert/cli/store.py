@@ -166,6 +166,7 @@ def diff_command(first: str, second: str, store_root: Path | None, as_json: bool
 @store_option
 def export_command(names: Sequence[str], output: Path | None, root: Path, store_root: Path | None) -> None:
     """Write the pinned files of some locks as one tar archive, for `millcert store import` on another machine."""
+    from millcert.files import replacing
     from millcert.store.kit import export_kit
 
     store, files = _open(store_root), _needed(root.resolve(), names)
@@ -174,23 +175,9 @@ def export_command(names: Sequence[str], output: Path | None, root: Path, store_
             raise UsageError("a kit is binary", fix="redirect it to a file, or give --output FILE")
         size = export_kit(store, files, sys.stdout.buffer)
     else:
-        size = _write_kit(store, files, output)
-    messages().print(f"{len(files)} files, {size / 1e6:.1f} MB")
-
-
-def _write_kit(store: Store, files: Mapping[Digest, str], output: Path) -> int:
-    from millcert.store.kit import export_kit
-
-    temporary = output.with_name(f".{output.name}.part")
-    try:
-        with temporary.open("wb") as stream:
+        with replacing(output) as stream:
             size = export_kit(store, files, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return size
+    messages().print(f"{len(files)} files, {size / 1e6:.1f} MB")
 
 
 def _needed(project: Path, names: Sequence[str]) -> Mapping[Digest, str]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from millcert.debian.apt import find_archive, parse_wanted, resolve
 from millcert.debian.lockfile import parse_lock, render_lock
 from millcert.errors import LockError
+from millcert.files import write_atomically
 from millcert.lock.purposes import LockSource
-from millcert.lock.relock import Move, moves, refuse_change, write_atomically
+from millcert.lock.relock import Move, moves, refuse_change
 
 __all__ = ["relock"]
 

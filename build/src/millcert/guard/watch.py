@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from millcert.errors import ConfigError
+from millcert.files import write_atomically
 from millcert.guard.address import Address
 from millcert.guard.candidates import look_alikes
 from millcert.guard.policy import Presence
 from millcert.guard.scene import Ask
 from millcert.lock.namespaces import Namespaces
-from millcert.lock.relock import write_atomically
 from millcert.names import NormalizedName, normalize
 
 __all__ = ["Outcome", "Sighting", "Sightings", "StateError", "parse_sightings", "read_sightings", "watch", "watched"]

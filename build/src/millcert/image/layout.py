@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from millcert.errors import ConfigError, UsageError
+from millcert.files import place
 from millcert.image.errors import DigestError
 from millcert.image.manifest import MANIFEST, Descriptor, image_index, parts_of
 from millcert.model import Digest, digest_of, digest_of_file, parse_digest
-from millcert.wheel.release import place
 
 __all__ = ["TAG", "Layout", "TaggedManifest", "link_or_copy", "replace_signed"]
 

@@ -14,6 +14,7 @@ from packaging.utils import parse_wheel_filename
 
 from millcert import debian, index, lock
 from millcert.errors import NotReproducibleError, UnsafeArchiveError, UsageError
+from millcert.files import place
 from millcert.hermetic.build import Builder, Built, Observer
 from millcert.hermetic.derivation import Import, Material
 from millcert.hermetic.revision import Revision
@@ -41,7 +42,6 @@ from millcert.names import normalize
 from millcert.sandbox import Bubblewrap, Sandbox
 from millcert.store import Store
 from millcert.wheel.project import UNPACKERS, Project
-from millcert.wheel.release import place
 
 __all__ = ["BuiltImage", "BuiltLayer", "ImageProject"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from millcert.errors import ConfigError
+from millcert.files import place
 from millcert.image.errors import ReferrerError
 from millcert.image.manifest import MANIFEST, Descriptor, artifact_manifest
 from millcert.image.registry import Registry
 from millcert.model import Digest, digest_of, parse_digest
-from millcert.wheel.release import place
 
 __all__ = [
     "ALL_KINDS",

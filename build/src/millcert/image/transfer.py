@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from millcert.errors import ConfigError
+from millcert.files import place
 from millcert.image.errors import DigestError, RegistryError
 from millcert.image.index import ImageIndex, Member
 from millcert.image.layout import Layout, TaggedManifest
@@ -17,7 +18,6 @@ from millcert.image.manifest import EMPTY, EMPTY_DIGEST, INDEX, MANIFEST, Descri
 from millcert.image.referrers import Artifact, pull_artifacts
 from millcert.image.registry import Registry
 from millcert.model import parse_digest
-from millcert.wheel.release import place
 
 __all__ = [
     "Progress",

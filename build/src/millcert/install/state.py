@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from millcert.attest.strictjson import NotStrictError, parse
+from millcert.files import write_atomically
 from millcert.install.errors import RatchetError, StaleIndexError, StateDamagedError
-from millcert.lock.relock import write_atomically
 from millcert.model import Digest
 from millcert.names import NormalizedName
 from millcert.store import Store

@@ -7,7 +7,6 @@ will be asked for. It is not trusted for that: whoever puts a draft into force c
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tuf.api.metadata import Metadata
 from tuf.api.serialization import DeserializationError
 
 from millcert.errors import MillcertError
+from millcert.files import write_atomically
 from millcert.keys.authority import Role
 from millcert.keys.errors import CeremonyError, UnsignedError
 
@@ -126,12 +126,7 @@ def write_draft(draft: Draft, path: Path) -> None:
         "metadata": {name: document.to_dict() for name, document in draft.metadata.items()},
         "signers": {name: [_role_fields(role) for role in roles] for name, roles in draft.signers.items()},
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as stream:
-        stream.write(json.dumps(fields, indent=1, sort_keys=True).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    write_atomically(path, json.dumps(fields, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def _role(fields: Mapping[str, Any]) -> Role:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from millcert.errors import LockError
+from millcert.files import write_atomically
 from millcert.index.client import IndexClient
 from millcert.index.page import IndexFile
 from millcert.lock.assembly import assemble, by_index
@@ -19,7 +19,7 @@ from millcert.lock.requirements import read_requirements
 from millcert.lock.resolver import Resolution, resolve
 from millcert.names import NormalizedName
 
-__all__ = ["Move", "Outcome", "Relocker", "Upgrade", "moves", "refuse_change", "write_atomically"]
+__all__ = ["Move", "Outcome", "Relocker", "Upgrade", "moves", "refuse_change"]
 
 Move = tuple[str, str | None, str | None]  # a name, its version before and after
 
@@ -105,16 +105,3 @@ def refuse_change(source: LockSource, moved: Sequence[Move]) -> NoReturn:
         file=source.lock, changes=", ".join(f"{n} {a} -> {b}" for n, a, b in moved) or "text only",
         fix=f"run `millcert lock {source.label}` and commit the result",
     )  # fmt: skip
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step: a reader, or a crash, sees the old bytes or the new ones."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from wootz.nn.module import Module
 
@@ -16,7 +16,22 @@ def _index(index: int, length: int) -> int:
     return index % length
 
 
-class Sequential(Module):
+class _InOrder(Module):
+    """Modules that are counted and named by their place."""
+
+    def append(self, module: Module) -> Self:
+        """Adds a module at the end."""
+        self.register_module(str(len(self)), module)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([module for module in self._modules.values() if module is not None])
+
+
+class Sequential(_InOrder):
     """Modules in a chain: each gets the output of the one before. Takes modules, or one dict of named modules."""
 
     def __init__(self, *args: Any) -> None:
@@ -29,17 +44,6 @@ class Sequential(Module):
         for module in self:
             input = module(input)
         return input
-
-    def append(self, module: Module) -> Sequential:
-        """Adds a module at the end."""
-        self.register_module(str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for module in self._modules.values() if module is not None])
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
@@ -54,17 +58,12 @@ class Sequential(Module):
         self.register_module(list(self._modules)[_index(index, len(self))], module)
 
 
-class ModuleList(Module):
+class ModuleList(_InOrder):
     """A list whose modules are registered; it is no function itself."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)
-
-    def append(self, module: Module) -> ModuleList:
-        """Adds a module at the end."""
-        self.register_module(str(len(self)), module)
-        return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Adds modules at the end."""
@@ -82,12 +81,6 @@ class ModuleList(Module):
         held = list(modules)
         self._modules.clear()
         self.extend(held)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for module in self._modules.values() if module is not None])
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
