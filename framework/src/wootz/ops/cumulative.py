@@ -26,16 +26,6 @@ __all__ = [
 ]
 
 
-def _backwards(x: Tensor, dim: int) -> Tensor:
-    """The running sum from the other end."""
-    return _core.flip(_cumsum(_core.flip(x, dim), dim), dim)
-
-
-@array_op(lambda g, out, x, dim: _backwards(g, dim), batch=along(1))
-def _cumsum(xp: Any, x: Any, dim: int) -> Any:
-    return xp.cumsum(x, axis=dim, dtype=x.dtype)
-
-
 def _summand(self: Tensor, kind: dtype | None) -> Tensor:
     """Self in the dtype its sums have: the one asked for, or int64 for integers and bools."""
     if kind is None and not (self.dtype.is_floating_point or self.dtype.is_complex):
@@ -48,13 +38,13 @@ def _summand(self: Tensor, kind: dtype | None) -> Tensor:
 def cumsum(self: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
     """The running sum along ``dim``; integers are summed as int64 unless ``dtype`` says otherwise."""
     x, dim = _summand(self, dtype), wrapped("cumsum", dim, self.dim())
-    return _cumsum(x, dim) if x.dim() else x.clone()
+    return _core.running_sum(x, dim)
 
 
 def _cumprod_rule(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Tensor:
     """Sums of g * out / x, or the products without each factor where one of them is 0."""
     if not bool(_core.any(x == 0)):
-        return _backwards(g * out, dim) / x
+        return _core.running_sum(g * out, dim, True) / x
     parts = []
     for i in range(x.shape[dim]):
         without = _core.where(_at(x, dim, i), 1.0, x)
@@ -138,7 +128,7 @@ def _logcumsumexp(xp: Any, x: Any, dim: int) -> Any:
 def _logcumsumexp_rule(g: Tensor, out: Tensor, x: Tensor, dim: int) -> Tensor:
     # Shifted, so that neither factor overflows: exp(x - out[later]) <= 1, summed over what is later.
     top = out.detach().narrow(dim, x.shape[dim] - 1, 1) if x.shape[dim] else out.detach()
-    return _core.exp(x - top) * _backwards(g * _core.exp(top - out), dim)
+    return _core.exp(x - top) * _core.running_sum(g * _core.exp(top - out), dim, True)
 
 
 @op("N(3, 4), 1", "N(4, 3), 0", "N(), 0", "N(0, 3), 0", "N(2, 3) * 100, 1",

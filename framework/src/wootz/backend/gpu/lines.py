@@ -131,10 +131,19 @@ def _top(cuda: Cuda, t: Tensor, k: int, dim: int, largest: bool) -> Tensor:
     return _core.narrow(order(cuda, t, dim, largest), dim, 0, k).contiguous()
 
 
-OPS: dict[str, Callable[..., Tensor]] = {"order": order, "top": _top}
+def _running_sum(cuda: Cuda, t: Tensor, dim: int, reverse: bool) -> Tensor:
+    if t.dim() == 0:
+        return _core.clone(t)
+    if t.dtype.is_complex:
+        return _core.view_as_complex(_running_sum(cuda, _core.view_as_real(t), dim % t.dim(), reverse))
+    if reverse:
+        return _core.flip(_running_sum(cuda, _core.flip(t, dim), dim, False), dim)
+    return as_type(cuda, running(cuda, "cumsum", t, dim % t.dim()), t.dtype)
+
+
+OPS: dict[str, Callable[..., Tensor]] = {"order": order, "top": _top, "running_sum": _running_sum}
 
 ARRAYS: dict[str, Callable[..., Tensor]] = {
-    "cumsum": lambda cuda, t, dim: running(cuda, "cumsum", t, dim),
     "cumprod": lambda cuda, t, dim: running(cuda, "cumprod", t, dim),
     "kth": lambda cuda, t, k, dim: _core.narrow(order(cuda, t, dim, False), dim, k, 1).contiguous(),
 }

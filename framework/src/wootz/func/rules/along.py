@@ -31,7 +31,7 @@ def _one_or_all(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**given, "self": p, "dim": shift(dim, x.dim())})
 
 
-@rule("softmax", "log_softmax", "softmax_backward", "log_softmax_backward", "order", "top")
+@rule("softmax", "log_softmax", "softmax_backward", "log_softmax_backward", "order", "top", "running_sum")
 def _along(op: str, v: Examples, given: Arguments) -> Any:
     rank = max(x.dim() for x in tensors(given))
     front = {k: v.front(x) if isinstance(x, Tensor) else x for k, x in given.items()}
