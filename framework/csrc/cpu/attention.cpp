@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/parallel.h"
+#include "core/philox.h"
 #include "cpu/fill.h"
 #include "cpu/gemm.h"
 #include "cpu/math.h"
@@ -64,6 +65,26 @@ template <class T> void mask_block(const Attention& t, int64_t b, int64_t h, int
     std::fill_n(s + k * nr, std::min<int64_t>(nr, j + k - q), T(-INFINITY));
 }
 
+// What dropout multiplies the probabilities of keys [j, j + n) with, for one panel of queries.
+template <class T> void draw_block(const Attention& t, int64_t row, int64_t queries, int64_t j, int64_t n, T* to) {
+  constexpr int nr = Blocks<T>::nr;
+  const T kept = t.p < 1 ? static_cast<T>(1 / (1 - t.p)) : T(0);
+  for (int64_t lane = 0; lane < queries; ++lane) {
+    const int64_t first = (row + lane) * t.keys + j;
+    for (int64_t pair = first / 2; pair * 2 < first + n; ++pair) {
+      const random::Block block = random::philox(t.seed, t.draw, static_cast<uint64_t>(pair));
+      for (int half = 0; half < 2; ++half) {
+        const int64_t k = pair * 2 + half - first;
+        if (k >= 0 && k < n) to[k * nr + lane] = random::unit(random::wide(block, half)) < 1 - t.p ? kept : T(0);
+      }
+    }
+  }
+}
+
+template <class T> void multiply_block(int64_t n, const T* by, T* s) {
+  for (int64_t i = 0; i < n * Blocks<T>::nr; i += Blocks<T>::w) (Vec<T>::load(s + i) * Vec<T>::load(by + i)).store(s + i);
+}
+
 // Keys that one panel of queries looks at.
 inline int64_t visible(const Attention& t, int64_t q, int64_t queries) {
   return t.causal ? std::min(t.keys, q + queries) : t.keys;
@@ -92,9 +113,10 @@ template <class T> void soften(T* s, int64_t n, T* maxima, T* sums, T* out, int6
 }
 
 template <class T> struct ForwardScratch {
-  Scratch<T> q, s, out;
+  Scratch<T> q, s, kept, out;
   explicit ForwardScratch(const Attention& t)
-      : q(t.width * Blocks<T>::nr), s(Blocks<T>::keys * Blocks<T>::nr), out(round_up(t.value_width, Blocks<T>::mr) * Blocks<T>::nr) {}
+      : q(t.width * Blocks<T>::nr), s(Blocks<T>::keys * Blocks<T>::nr), kept(t.p > 0 ? Blocks<T>::keys * Blocks<T>::nr : 0),
+        out(round_up(t.value_width, Blocks<T>::mr) * Blocks<T>::nr) {}
 };
 
 // One panel of queries; kp and vp are the head's packed keys and values.
@@ -102,7 +124,7 @@ template <class T>
 void forward_panel(const Attention& t, int64_t b, int64_t h, int64_t q, const T* kp, const T* vp, ForwardScratch<T>& room) {
   constexpr int nr = Blocks<T>::nr;
   int64_t queries = std::min<int64_t>(nr, t.queries - q), limit = visible(t, q, queries);
-  int64_t values = round_up(t.value_width, Blocks<T>::mr);
+  int64_t values = round_up(t.value_width, Blocks<T>::mr), row = (b * t.heads + h) * t.queries + q;
   alignas(64) T maxima[nr], sums[nr];
   std::fill_n(maxima, nr, T(-INFINITY));
   std::fill_n(sums, nr, T(0));
@@ -112,9 +134,12 @@ void forward_panel(const Attention& t, int64_t b, int64_t h, int64_t q, const T*
     product(n, t.width, kp + j * t.width, t.width, room.q.p, room.s.p, false);
     mask_block(t, b, h, q, queries, j, n, room.s.p);
     soften(room.s.p, n, maxima, sums, room.out.p, t.value_width, j == 0);
+    if (t.p > 0) {
+      draw_block(t, row, queries, j, n, room.kept.p);
+      multiply_block(n, room.kept.p, room.s.p);
+    }
     product(t.value_width, n, vp + j * values, whole, room.s.p, room.out.p, j > 0);
   }
-  int64_t row = (b * t.heads + h) * t.queries + q;
   for (int64_t lane = 0; lane < queries; ++lane) {
     T scale = sums[lane] == 0 ? T(0) : T(1) / sums[lane];
     T* out = static_cast<T*>(t.out) + (row + lane) * t.value_width;
@@ -145,12 +170,13 @@ template <class T> void attention(const Attention& t) {
 
 // What one head's backward pass needs at hand.
 template <class T> struct BackwardScratch {
-  Scratch<T> kp, vp, kt, q, g, q_rows, g_rows, p, d, dq;
+  Scratch<T> kp, vp, kt, q, g, q_rows, g_rows, p, d, kept, dq;
   explicit BackwardScratch(const Attention& t)
       : kp(round_up(t.keys, Blocks<T>::mr) * t.width), vp(round_up(t.keys, Blocks<T>::mr) * t.value_width),
         kt(t.keys * round_up(t.width, Blocks<T>::mr)), q(t.width * Blocks<T>::nr), g(t.value_width * Blocks<T>::nr),
         q_rows(round_up(t.width, Blocks<T>::nr) * Blocks<T>::nr), g_rows(round_up(t.value_width, Blocks<T>::nr) * Blocks<T>::nr),
-        p(Blocks<T>::keys * Blocks<T>::nr), d(Blocks<T>::keys * Blocks<T>::nr), dq(round_up(t.width, Blocks<T>::mr) * Blocks<T>::nr) {}
+        p(Blocks<T>::keys * Blocks<T>::nr), d(Blocks<T>::keys * Blocks<T>::nr),
+        kept(t.p > 0 ? Blocks<T>::keys * Blocks<T>::nr : 0), dq(round_up(t.width, Blocks<T>::mr) * Blocks<T>::nr) {}
 };
 
 // c[n, width] += s^T b: the [keys, queries] block s read along its rows, b in packed panels over the queries.
@@ -199,7 +225,12 @@ template <class T> void backward_panel(const Attention& t, int64_t b, int64_t h,
     product(n, t.width, room.kp.p + j * t.width, t.width, room.q.p, room.p.p, false);
     product(n, t.value_width, room.vp.p + j * t.value_width, t.value_width, room.g.p, room.d.p, false);
     mask_block(t, b, h, q, queries, j, n, room.p.p);
+    if (t.p > 0) {
+      draw_block(t, row, queries, j, n, room.kept.p);
+      multiply_block(n, room.kept.p, room.d.p);
+    }
     slopes(room.p.p, room.d.p, n, lse, delta);
+    if (t.p > 0) multiply_block(n, room.kept.p, room.p.p);
     product(t.width, n, room.kt.p + j * widths, whole, room.d.p, room.dq.p, j > 0);
     add_rows(n, t.value_width, queries, room.p.p, room.g_rows.p, static_cast<T*>(t.dv) + (head * t.keys + j) * t.value_width);
     add_rows(n, t.width, queries, room.d.p, room.q_rows.p, static_cast<T*>(t.dk) + (head * t.keys + j) * t.width);

@@ -64,6 +64,8 @@ struct Attention {
   void *delta, *dq, *dk, *dv;
   double scale;
   bool causal;
+  double p;  // of dropping out; element (batch, head, query, key) of a draw decides
+  uint64_t seed, draw;
 };
 
 struct SgdStep { double lr, momentum, dampening, weight_decay; bool nesterov, maximize, first; };

@@ -2,6 +2,7 @@
 // 2023): no matrix of queries by keys is ever stored. The gradients of queries and of keys and values are two kernels, so
 // that no two blocks add to one place and every run gives the same bits.
 #include "kernel.cuh"
+#include "philox.cuh"
 #include "rows.cuh"
 #include "tiles.cuh"
 
@@ -18,12 +19,17 @@ struct Attention {
   Heads query, key, value, grad, mask;
   i64 mask_column;
   f64 scale;
+  f64 kept;       // what a probability that dropout keeps is multiplied with
+  u64 threshold;  // 2^53 times the chance of being kept
+  u64 seed;
+  u64 draw;
   int heads;
   int queries;
   int keys;
   int width;
   int value_width;
   int causal;
+  int dropout;
   int vector;
 };
 
@@ -33,12 +39,13 @@ struct Place {
   int first;
   i64 b, h;
 
+  // In 32 bits, which hold a grid: a division of 64 is a long program.
   __device__ __forceinline__ Place(int rows, int heads) {
-    const i64 tiles = (rows + tile_rows - 1) / tile_rows, block = blockIdx.x;
-    head = block / tiles;
-    first = static_cast<int>(block - head * tiles) * tile_rows;
-    b = head / heads;
-    h = head - b * heads;
+    const u32 tiles = (static_cast<u32>(rows) + tile_rows - 1) / tile_rows, all = blockIdx.x / tiles;
+    head = all;
+    first = static_cast<int>(blockIdx.x - all * tiles) * tile_rows;
+    b = all / heads;
+    h = all % heads;
   }
 
   template <class T>
@@ -47,33 +54,104 @@ struct Place {
   }
 };
 
-// From products to scores: minus infinity where a query may not look. Of the masks one or none is given: where it may
-// look, or what to add.
-template <class T>
-struct Scores {
+// A turn's scores and draws: its products are of `queries` by `keys` rows, the queries being the block's own rows or, with
+// `Keys`, the others. What is particular to an element is laid down in shared memory by one short loop of all threads:
+// written out for every element that a thread holds, it would be most of the kernel.
+template <class T, class Tiles, bool Keys>
+struct Turn {
   using C = compute_t<T>;
+  static constexpr int turn = Tiles::columns * Tiles::sharers;
+  static constexpr int queries = Keys ? turn : tile_rows, keys = Keys ? tile_rows : turn;
+  const Attention& plan;
   const boolean* allowed;
   const T* bias;
-  i64 row, column;
-  C scale;
-  int queries, keys;
-  bool causal;
+  const u64* shift;
+  const Place& place;
+  Tiles& tiles;
 
-  __device__ __forceinline__ Scores(const boolean* may, const T* add, const Attention& plan, const Place& place)
-      : allowed(may), bias(add), row(plan.mask.row), column(plan.mask_column), scale(static_cast<C>(plan.scale)),
-        queries(plan.queries), keys(plan.keys), causal(plan.causal != 0) {
-    const i64 at = place.b * plan.mask.batch + place.h * plan.mask.head;
-    if (allowed != nullptr) allowed += at;
-    if (bias != nullptr) bias += at;
+  __device__ __forceinline__ Turn(const boolean* may, const T* add, const u64* moved, const Attention& given,
+                                  const Place& at, Tiles& those)
+      : plan(given), allowed(may), bias(add), shift(moved), place(at), tiles(those) {
+    const i64 first = place.b * plan.mask.batch + place.h * plan.mask.head;
+    if (allowed != nullptr) allowed += first;
+    if (bias != nullptr) bias += first;
   }
 
-  __device__ __forceinline__ C of(C product, int query, int key) const {
-    if (query >= queries || key >= keys || (causal && key > query)) return -infinity<C>();
-    const i64 at = query * row + key * column;
+  // What is laid down for a query and a key, keys side by side in memory that is read.
+  __device__ __forceinline__ auto& place_of(int query, int key) const {
+    return Keys ? tiles.laid(key, query) : tiles.laid(query, key);
+  }
+  __device__ __forceinline__ int first_query(int at) const { return Keys ? at : place.first; }
+  __device__ __forceinline__ int first_key(int at) const { return Keys ? place.first : at; }
+
+  // Minus infinity where the query may not look, else what the mask adds. Of the masks one or none is given.
+  __device__ __forceinline__ C added(int query, int key) const {
+    if (query >= plan.queries || key >= plan.keys || (plan.causal && key > query)) return -infinity<C>();
+    const i64 at = query * plan.mask.row + key * plan.mask_column;
     if (allowed != nullptr && allowed[at].byte == 0) return -infinity<C>();
-    return bias != nullptr ? product * scale + widen(bias[at]) : product * scale;
+    return bias != nullptr ? widen(bias[at]) : C(0);
+  }
+
+  // Products to scores, of the turn that starts at row `at`.
+  template <int R, int N>
+  __device__ __forceinline__ void score(C (&s)[R][N], int at) const {
+    const C scale = static_cast<C>(plan.scale);
+    const int query = first_query(at), key = first_key(at);
+#pragma unroll
+    for (int i = 0; i < R; ++i)
+#pragma unroll
+      for (int j = 0; j < N; ++j) s[i][j] *= scale;
+    const bool inside = query + queries <= plan.queries && key + keys <= plan.keys;
+    const bool seen = !plan.causal || key + keys <= query + 1;
+    if (allowed == nullptr && bias == nullptr && inside && seen) return;
+    __syncthreads();
+#pragma unroll 1
+    for (int i = threadIdx.x; i < queries * keys; i += tile_threads)
+      lay(i / keys, i % keys, added(query + i / keys, key + i % keys));
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < R; ++i)
+#pragma unroll
+      for (int j = 0; j < N; ++j) s[i][j] += widen(tiles.laid(Tiles::row(i), Tiles::column(j)));
+  }
+
+  __device__ __forceinline__ void lay(int query, int key, C value) const {
+    place_of(query, key) = narrow<typename Tiles::Laid>::from(value);
+  }
+
+  // Draws the numbers that decide about the turn's probabilities, the same in every kernel and on the CPU: those of an
+  // array (batch, heads, queries, keys).
+  __device__ __forceinline__ void draw(int at) const {
+    if (!plan.dropout) return;
+    constexpr int pairs = keys / 2 + 1;
+    const i64 row = place.head * plan.queries + first_query(at);
+    const u64 which = draw_of(plan.draw, shift);
+    __syncthreads();
+#pragma unroll 1
+    for (int i = threadIdx.x; i < queries * pairs; i += tile_threads) {
+      const i64 first = (row + i / pairs) * plan.keys + first_key(at), pair = first / 2 + i % pairs;
+      const Words block = philox(plan.seed, which, static_cast<u64>(pair));
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int key = static_cast<int>(pair * 2 - first) + half;
+        if (key >= 0 && key < keys) lay(i / pairs, key, C(bits_of(block, half) < plan.threshold ? 1 : 0));
+      }
+    }
+    __syncthreads();
+  }
+
+  // Zero where the draw says so. The others' factor `plan.kept` is left to the caller.
+  template <int R, int N>
+  __device__ __forceinline__ void drop(C (&p)[R][N]) const {
+    if (!plan.dropout) return;
+#pragma unroll
+    for (int i = 0; i < R; ++i)
+#pragma unroll
+      for (int j = 0; j < N; ++j) p[i][j] *= widen(tiles.laid(Tiles::row(i), Tiles::column(j)));
   }
 };
+
+__device__ __forceinline__ int least(int a, int b) { return a < b ? a : b; }
 
 // A query that looks at nothing has the sum 0 and the logarithm minus infinity; its exponentials are zero, not NaN.
 template <class C>
@@ -135,18 +213,18 @@ __device__ __forceinline__ void soften(C (&s)[R][N], C (&peak)[R], C (&total)[R]
 
 template <int D, class T>
 __device__ __forceinline__ void attention(const T* query, const T* key, const T* value, const boolean* allowed,
-                                          const T* bias, T* out, compute_t<T>* lse, const Attention& plan) {
+                                          const T* bias, const u64* shift, T* out, compute_t<T>* lse,
+                                          const Attention& plan) {
   using C = compute_t<T>;
   using Here = Tiles<T, D, 1>;
-  constexpr int turn = Here::columns * Here::sharers;
   __shared__ typename Here::Memory memory;
   Here tiles(memory);
   const Place place(plan.queries, plan.heads);
-  const Scores<T> scores(allowed, bias, plan, place);
-  const Matrix<T> q = place.matrix(query, plan.query, plan.queries, plan.width, plan.vector);
+  const Turn<T, Here, false> turn(allowed, bias, shift, plan, place, tiles);
   const Matrix<T> k = place.matrix(key, plan.key, plan.keys, plan.width, plan.vector);
   const Matrix<T> v = place.matrix(value, plan.value, plan.keys, plan.value_width, plan.vector);
-  tiles.template hold<0>(q.from(place.first));
+  tiles.template hold<0>(
+      place.matrix(query, plan.query, plan.queries, plan.width, plan.vector).from(place.first));
 
   C sum[Here::rows][Here::depth], peak[Here::rows], total[Here::rows];
   clear(sum);
@@ -155,26 +233,23 @@ __device__ __forceinline__ void attention(const T* query, const T* key, const T*
     peak[i] = -infinity<C>();
     total[i] = C(0);
   }
-  const int seen = place.first + tile_rows;
-  const int limit = scores.causal && seen < plan.keys ? seen : plan.keys;
+  const int limit = plan.causal ? least(place.first + tile_rows, plan.keys) : plan.keys;
 #pragma unroll 1
-  for (int at = 0; at < limit; at += turn) {
+  for (int at = 0; at < limit; at += turn.keys) {
     tiles.turn(k.from(at), v.from(at));
     C s[Here::rows][Here::columns];
     tiles.template product<0>(s);
-#pragma unroll
-    for (int i = 0; i < Here::rows; ++i)
-#pragma unroll
-      for (int j = 0; j < Here::columns; ++j)
-        s[i][j] = scores.of(s[i][j], place.first + Here::row(i), at + Here::column(j));
+    turn.score(s, at);
     soften<Here>(s, peak, total, sum);
+    turn.draw(at);
+    turn.drop(s);
     tiles.template accumulate<1>(s, sum);
   }
   C factor[Here::rows];
 #pragma unroll
   for (int i = 0; i < Here::rows; ++i) {
     total[i] = join_sharers<Here>(total[i], [](C a, C b) { return a + b; });
-    factor[i] = total[i] == C(0) ? C(0) : C(1) / total[i];
+    factor[i] = total[i] == C(0) ? C(0) : static_cast<C>(plan.kept) / total[i];
     const int r = place.first + Here::row(i);
     if (r < plan.queries && Here::column(0) == 0)
       lse[place.head * plan.queries + r] = total[i] == C(0) ? -infinity<C>() : peak[i] + math::log(total[i]);
@@ -182,18 +257,19 @@ __device__ __forceinline__ void attention(const T* query, const T* key, const T*
   write<Here>(out, place, plan.queries, plan.value_width, sum, factor);
 }
 
-// With P the probabilities, dP = dO V^T and delta the sums over dO O: dS = P (dP - delta), dQ = scale dS K.
+// With P the probabilities, M what dropout multiplies them with, dP = M dO V^T and delta the sums over dO O:
+// dS = P (dP - delta), dQ = scale dS K.
 template <int D, class T>
 __device__ __forceinline__ void attention_queries(const T* query, const T* key, const T* value, const T* grad,
-                                                  const boolean* allowed, const T* bias, const compute_t<T>* lse,
-                                                  const compute_t<T>* delta, T* dq, const Attention& plan) {
+                                                  const boolean* allowed, const T* bias, const u64* shift,
+                                                  const compute_t<T>* lse, const compute_t<T>* delta, T* dq,
+                                                  const Attention& plan) {
   using C = compute_t<T>;
   using Here = Tiles<T, D, 2>;
-  constexpr int turn = Here::columns * Here::sharers;
   __shared__ typename Here::Memory memory;
   Here tiles(memory);
   const Place place(plan.queries, plan.heads);
-  const Scores<T> scores(allowed, bias, plan, place);
+  const Turn<T, Here, false> turn(allowed, bias, shift, plan, place, tiles);
   const Matrix<T> k = place.matrix(key, plan.key, plan.keys, plan.width, plan.vector);
   const Matrix<T> v = place.matrix(value, plan.value, plan.keys, plan.value_width, plan.vector);
   tiles.template hold<0>(
@@ -201,6 +277,7 @@ __device__ __forceinline__ void attention_queries(const T* query, const T* key, 
   tiles.template hold<1>(
       place.matrix(grad, plan.grad, plan.queries, plan.value_width, plan.vector).from(place.first));
 
+  const C kept = static_cast<C>(plan.kept);
   C sum[Here::rows][Here::depth], origin[Here::rows], mean[Here::rows], factor[Here::rows];
   clear(sum);
 #pragma unroll
@@ -209,54 +286,58 @@ __device__ __forceinline__ void attention_queries(const T* query, const T* key, 
     const i64 at = place.head * plan.queries + r;
     origin[i] = r < plan.queries ? finite(lse[at]) : C(0);
     mean[i] = r < plan.queries ? delta[at] : C(0);
-    factor[i] = scores.scale;
+    factor[i] = static_cast<C>(plan.scale);
   }
-  const int seen = place.first + tile_rows;
-  const int limit = scores.causal && seen < plan.keys ? seen : plan.keys;
+  const int limit = plan.causal ? least(place.first + tile_rows, plan.keys) : plan.keys;
 #pragma unroll 1
-  for (int at = 0; at < limit; at += turn) {
+  for (int at = 0; at < limit; at += turn.keys) {
     tiles.turn(k.from(at), v.from(at));
     C s[Here::rows][Here::columns], dp[Here::rows][Here::columns];
     tiles.template product<0>(s);
     tiles.template product<1>(dp);
+    turn.score(s, at);
+    turn.draw(at);
+    turn.drop(dp);
 #pragma unroll
     for (int i = 0; i < Here::rows; ++i)
 #pragma unroll
-      for (int j = 0; j < Here::columns; ++j) {
-        const C score = scores.of(s[i][j], place.first + Here::row(i), at + Here::column(j));
-        s[i][j] = math::exp(score - origin[i]) * (dp[i][j] - mean[i]);
-      }
+      for (int j = 0; j < Here::columns; ++j)
+        s[i][j] = math::exp(s[i][j] - origin[i]) * (dp[i][j] * kept - mean[i]);
     tiles.template accumulate<0>(s, sum);
   }
   write<Here>(dq, place, plan.queries, plan.width, sum, factor);
 }
 
-// The other two: dK = scale dS^T Q and dV = P^T dO.
+// The other two: dK = scale dS^T Q and dV = (M P)^T dO.
 template <int D, class T>
 __device__ __forceinline__ void attention_keys(const T* query, const T* key, const T* value, const T* grad,
-                                               const boolean* allowed, const T* bias, const compute_t<T>* lse,
-                                               const compute_t<T>* delta, T* dk, T* dv, const Attention& plan) {
+                                               const boolean* allowed, const T* bias, const u64* shift,
+                                               const compute_t<T>* lse, const compute_t<T>* delta, T* dk, T* dv,
+                                               const Attention& plan) {
   using C = compute_t<T>;
   using Here = Tiles<T, D, 2>;
-  constexpr int turn = Here::columns * Here::sharers;
   __shared__ typename Here::Memory memory;
   Here tiles(memory);
   const Place place(plan.keys, plan.heads);
-  const Scores<T> scores(allowed, bias, plan, place);
+  const Turn<T, Here, true> turn(allowed, bias, shift, plan, place, tiles);
   const Matrix<T> q = place.matrix(query, plan.query, plan.queries, plan.width, plan.vector);
   const Matrix<T> g = place.matrix(grad, plan.grad, plan.queries, plan.value_width, plan.vector);
   tiles.template hold<0>(place.matrix(key, plan.key, plan.keys, plan.width, plan.vector).from(place.first));
   tiles.template hold<1>(place.matrix(value, plan.value, plan.keys, plan.value_width, plan.vector).from(place.first));
 
+  const C kept = static_cast<C>(plan.kept);
   C dk_sum[Here::rows][Here::depth], dv_sum[Here::rows][Here::depth];
   clear(dk_sum);
   clear(dv_sum);
 #pragma unroll 1
-  for (int at = scores.causal ? place.first : 0; at < plan.queries; at += turn) {
+  for (int at = plan.causal ? place.first : 0; at < plan.queries; at += turn.queries) {
     tiles.turn(q.from(at), g.from(at));
     C p[Here::rows][Here::columns], ds[Here::rows][Here::columns];
     tiles.template product<0>(p);
     tiles.template product<1>(ds);
+    turn.score(p, at);
+    turn.draw(at);
+    turn.drop(ds);
 #pragma unroll
     for (int j = 0; j < Here::columns; ++j) {
       const int column = at + Here::column(j);
@@ -265,21 +346,22 @@ __device__ __forceinline__ void attention_keys(const T* query, const T* key, con
       const C mean = column < plan.queries ? delta[of] : C(0);
 #pragma unroll
       for (int i = 0; i < Here::rows; ++i) {
-        p[i][j] = math::exp(scores.of(p[i][j], column, place.first + Here::row(i)) - origin);
-        ds[i][j] = p[i][j] * (ds[i][j] - mean);
+        p[i][j] = math::exp(p[i][j] - origin);
+        ds[i][j] = p[i][j] * (ds[i][j] * kept - mean);
       }
     }
+    turn.drop(p);
     tiles.template accumulate<0>(ds, dk_sum);
     tiles.template accumulate<1>(p, dv_sum);
   }
-  C scaled[Here::rows], plain[Here::rows];
+  C scaled[Here::rows], weighed[Here::rows];
 #pragma unroll
   for (int i = 0; i < Here::rows; ++i) {
-    scaled[i] = scores.scale;
-    plain[i] = C(1);
+    scaled[i] = static_cast<C>(plan.scale);
+    weighed[i] = kept;
   }
   write<Here>(dk, place, plan.keys, plan.width, dk_sum, scaled);
-  write<Here>(dv, place, plan.keys, plan.value_width, dv_sum, plain);
+  write<Here>(dv, place, plan.keys, plan.value_width, dv_sum, weighed);
 }
 
 // The most elements that a row of queries, keys or values may have.
@@ -298,20 +380,22 @@ using attention_keys_128 = Widest<128>;
 
 #define WOOTZ_attention(name, in, out)                                                                            \
   WOOTZ_KERNEL(attention, name, in, out, tile_threads, const in* query, const in* key, const in* value,           \
-               const boolean* allowed, const in* bias, out* y, compute_t<in>* lse, WOOTZ_PLAN Attention plan) {   \
-    attention<op::name::width>(query, key, value, allowed, bias, y, lse, plan);                                   \
+               const boolean* allowed, const in* bias, const u64* shift, out* y, compute_t<in>* lse,              \
+               WOOTZ_PLAN Attention plan) {                                                                       \
+    attention<op::name::width>(query, key, value, allowed, bias, shift, y, lse, plan);                            \
   }
 #define WOOTZ_attention_queries(name, in, out)                                                                    \
   WOOTZ_KERNEL(attention_queries, name, in, out, tile_threads, const in* query, const in* key, const in* value,   \
-               const in* grad, const boolean* allowed, const in* bias, const compute_t<in>* lse,                  \
-               const compute_t<in>* delta, out* dq, WOOTZ_PLAN Attention plan) {                                  \
-    attention_queries<op::name::width>(query, key, value, grad, allowed, bias, lse, delta, dq, plan);             \
+               const in* grad, const boolean* allowed, const in* bias, const u64* shift,                          \
+               const compute_t<in>* lse, const compute_t<in>* delta, out* dq, WOOTZ_PLAN Attention plan) {        \
+    attention_queries<op::name::width>(query, key, value, grad, allowed, bias, shift, lse, delta, dq, plan);      \
   }
 #define WOOTZ_attention_keys(name, in, out)                                                                       \
   WOOTZ_KERNEL(attention_keys, name, in, out, tile_threads, const in* query, const in* key, const in* value,      \
-               const in* grad, const boolean* allowed, const in* bias, const compute_t<in>* lse,                  \
-               const compute_t<in>* delta, out* dk, out* dv, WOOTZ_PLAN Attention plan) {                         \
-    attention_keys<op::name::width>(query, key, value, grad, allowed, bias, lse, delta, dk, dv, plan);            \
+               const in* grad, const boolean* allowed, const in* bias, const u64* shift,                          \
+               const compute_t<in>* lse, const compute_t<in>* delta, out* dk, out* dv,                            \
+               WOOTZ_PLAN Attention plan) {                                                                       \
+    attention_keys<op::name::width>(query, key, value, grad, allowed, bias, shift, lse, delta, dk, dv, plan);     \
   }
 
 // Accumulators of wide rows of float64 do not fit a thread's registers.

@@ -29,7 +29,12 @@ __device__ __forceinline__ Words philox(u64 seed, u64 counter_high, u64 counter_
 // A graph draws other numbers each time it is replayed: what that adds to the draw is in device memory.
 __device__ __forceinline__ u64 draw_of(u64 draw, const u64* shift) { return shift == nullptr ? draw : draw + *shift; }
 
-// Element i of draw `draw` is decided by 53 bits: half i % 2 of block i / 2, of which the lower 11 bits are dropped.
+// 53 bits: a half of a block, of which the lower 11 bits are dropped.
+__device__ __forceinline__ u64 bits_of(const Words& block, int half) {
+  return (static_cast<u64>(block.word[2 * half + 1]) << 32 | block.word[2 * half]) >> 11;
+}
+
+// Element i of draw `draw` is decided by half i % 2 of block i / 2.
 // Neither the launch shape nor the number of threads matters, and csrc/ops/random.cpp decides the same.
 template <class Each>
 __device__ __forceinline__ void each_draw(i64 count, u64 seed, u64 draw, Each each) {
@@ -38,10 +43,8 @@ __device__ __forceinline__ void each_draw(i64 count, u64 seed, u64 draw, Each ea
   for (i64 q = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; q * 2 < count; q += step) {
     const Words block = philox(seed, draw, static_cast<u64>(q));
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const u64 bits = static_cast<u64>(block.word[2 * half + 1]) << 32 | block.word[2 * half];
-      if (q * 2 + half < count) each(q * 2 + half, bits >> 11);
-    }
+    for (int half = 0; half < 2; ++half)
+      if (q * 2 + half < count) each(q * 2 + half, bits_of(block, half));
   }
 }
 

@@ -3,6 +3,7 @@
 // A block of 128 threads owns 64 rows of up to two matrices and takes turns of N rows of two others. A thread holds
 // `rows` by `columns` of the products of owned rows with a turn's rows, and `rows` by `depth` of sums over a turn's rows:
 // element (i, j) of either is at (row(i), column(j)). The `sharers` neighbours that hold one row are lanes of one warp.
+// Between a product and the next accumulation, threads may hand each other an element for each of a turn's: laid(r, c).
 #pragma once
 #include "mma.cuh"
 
@@ -36,6 +37,7 @@ struct PlainTiles {
     C other[N][chunk + 1];
     C weight[tile_rows][N + 1];
   };
+  using Laid = C;
   Memory& memory;
   Matrix<T> own[2], other[2];
 
@@ -43,6 +45,8 @@ struct PlainTiles {
   __device__ __forceinline__ static int column(int j) { return static_cast<int>(threadIdx.x) % sharers + sharers * j; }
 
   __device__ __forceinline__ explicit PlainTiles(Memory& shared) : memory(shared) {}
+
+  __device__ __forceinline__ C& laid(int r, int c) { return memory.weight[r][c]; }
 
   template <int S>
   __device__ __forceinline__ void hold(const Matrix<T>& m) {
@@ -156,7 +160,9 @@ struct CoreTiles {
   struct alignas(vector_bytes) Memory {
     u16 own[Owned][tile_rows][pitch];
     u16 other[2][N][pitch];
+    T laid[tile_rows][N + 2];
   };
+  using Laid = T;
   Memory& memory;
 
   __device__ __forceinline__ static int lane() { return threadIdx.x % warp_size; }
@@ -166,21 +172,25 @@ struct CoreTiles {
 
   __device__ __forceinline__ explicit CoreTiles(Memory& shared) : memory(shared) {}
 
+  __device__ __forceinline__ T& laid(int r, int c) { return memory.laid[r][c]; }
+
   template <int Rows>
   __device__ __forceinline__ static void bring(u16 (&to)[Rows][pitch], const Matrix<T>& m) {
     const u16* data = reinterpret_cast<const u16*>(m.data);
-#pragma unroll 2
+    if (!m.vector) {
+#pragma unroll 1
+      for (int i = threadIdx.x; i < Rows * D; i += tile_threads) {
+        const int r = i / D, c = i % D;
+        to[r][c] = r < m.rows && c < m.columns ? data[r * m.stride + c] : u16(0);
+      }
+      return;
+    }
+#pragma unroll 4
     for (int i = threadIdx.x; i < Rows * D / pack; i += tile_threads) {
       const int r = i / (D / pack), c = i % (D / pack) * pack;
-      if (m.vector) {
-        uint4 word = {0, 0, 0, 0};
-        if (r < m.rows && c < m.columns) word = *reinterpret_cast<const uint4*>(data + r * m.stride + c);
-        *reinterpret_cast<uint4*>(&to[r][c]) = word;
-        continue;
-      }
-#pragma unroll
-      for (int e = 0; e < pack; ++e)
-        to[r][c + e] = r < m.rows && c + e < m.columns ? data[r * m.stride + c + e] : u16(0);
+      uint4 word = {0, 0, 0, 0};
+      if (r < m.rows && c < m.columns) word = *reinterpret_cast<const uint4*>(data + r * m.stride + c);
+      *reinterpret_cast<uint4*>(&to[r][c]) = word;
     }
   }
 

@@ -24,6 +24,10 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v) {
         " and value ", text(v.shape()), " do not fit: keys are as wide as queries and as many as values");
 }
 
+void check_dropout(double p) {
+  WOOTZ_CHECK(p >= 0 && p <= 1, ErrorKind::Value, "attention: p is a probability, between 0 and 1");
+}
+
 // What to add to the products: a float mask as it is, of a boolean one minus infinity where it is false.
 Tensor additive(const Tensor& mask, const Tensor& q, const Tensor& k) {
   if (!mask.defined()) return mask;
@@ -36,7 +40,8 @@ Tensor additive(const Tensor& mask, const Tensor& q, const Tensor& k) {
   return expand(m, shape);
 }
 
-cpu::Attention job(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double scale, bool causal) {
+cpu::Attention job(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double scale, bool causal, double p,
+                   int64_t seed, int64_t draw) {
   cpu::Attention t{};
   t.batch = q.size(0);
   t.heads = q.size(1);
@@ -50,20 +55,25 @@ cpu::Attention job(const Tensor& q, const Tensor& k, const Tensor& v, const Tens
   if (mask.defined()) t.mask = operand(mask);
   t.scale = scale;
   t.causal = causal;
+  t.p = p;
+  t.seed = static_cast<uint64_t>(seed);
+  t.draw = static_cast<uint64_t>(draw);
   return t;
 }
 
 }  // namespace
 
-std::array<Tensor, 2> attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale, bool causal) {
+std::array<Tensor, 2> attention(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale, bool causal,
+                                double p, int64_t seed, int64_t draw) {
   check(query, key, value);
+  check_dropout(p);
   Tensor m = additive(mask, query, key);
   Dims rows{query.size(0), query.size(1), query.size(2)}, shape = rows;
   shape.push(value.size(3));
   if (count(rows) == 0 || key.numel() == 0 || value.numel() == 0)
     return {zeros(shape, query.dtype()), full(rows, query.dtype(), -std::numeric_limits<double>::infinity())};
   Tensor out = empty(shape, query.dtype()), lse = empty(rows, query.dtype());
-  cpu::Attention t = job(query, key, value, m, scale, causal);
+  cpu::Attention t = job(query, key, value, m, scale, causal, p, seed, draw);
   t.out = out.bytes();
   t.lse = lse.bytes();
   visit_float(query.dtype(), "attention", [&](auto tag) { cpu::kernels().real<typename decltype(tag)::type>().attention(t); });
@@ -71,8 +81,10 @@ std::array<Tensor, 2> attention(const Tensor& query, const Tensor& key, const Te
 }
 
 std::array<Tensor, 3> attention_backward(const Tensor& grad, const Tensor& delta, const Tensor& query, const Tensor& key, const Tensor& value,
-                                         const Tensor& mask, const Tensor& lse, double scale, bool causal) {
+                                         const Tensor& mask, const Tensor& lse, double scale, bool causal, double p, int64_t seed,
+                                         int64_t draw) {
   check(query, key, value);
+  check_dropout(p);
   Dims rows{query.size(0), query.size(1), query.size(2)}, shape = rows;
   shape.push(value.size(3));
   WOOTZ_CHECK(grad.shape() == shape && delta.shape() == rows && lse.shape() == rows, ErrorKind::Shape, "attention: expected a gradient of shape ",
@@ -82,7 +94,7 @@ std::array<Tensor, 3> attention_backward(const Tensor& grad, const Tensor& delta
   Tensor m = additive(mask, query, key), g = contiguous(grad), d = contiguous(delta), l = contiguous(lse);
   Tensor dq = empty(query.shape(), query.dtype()), dk = zeros(key.shape(), key.dtype()), dv = zeros(value.shape(), value.dtype());
   if (query.numel() == 0 || key.numel() == 0 || value.numel() == 0) return {zeros(query.shape(), query.dtype()), dk, dv};
-  cpu::Attention t = job(query, key, value, m, scale, causal);
+  cpu::Attention t = job(query, key, value, m, scale, causal, p, seed, draw);
   t.grad = g.bytes();
   t.delta = d.bytes();
   t.lse = l.bytes();
@@ -124,17 +136,22 @@ Tensor probabilities(const Tensor& q, const Tensor& k, const Tensor& mask, const
 }  // namespace
 
 std::array<Tensor, 3> attention(const Tensor* grads, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
-                                const Tensor& result, const Tensor& lse, double scale, bool causal) {
+                                const Tensor& result, const Tensor& lse, double scale, bool causal, double p, int64_t seed, int64_t draw) {
   Tensor g = grads[0].defined() ? grads[0] : filled(result, result.shape(), result.dtype(), 0);
   Tensor delta = ops::sum(wide(g) * wide(result), Dims{-1}, false, std::nullopt);
   if (grads[1].defined()) delta = delta - grads[1];
-  if (!recording(g, delta, query, key, value)) return ops::attention_backward(g, delta, query, key, value, mask, lse, scale, causal);
+  if (!recording(g, delta, query, key, value)) return ops::attention_backward(g, delta, query, key, value, mask, lse, scale, causal, p, seed, draw);
   Tensor q = wide(query), k = wide(key), v = wide(value), added = mask.defined() ? wide(mask) : mask;
   g = wide(g);
-  Tensor p = probabilities(q, k, added, lse, scale, causal);
-  Tensor ds = p * (ops::matmul(g, ops::transpose(v, -1, -2)) - ops::unsqueeze(delta, -1)) * scale;
+  Tensor weights = probabilities(q, k, added, lse, scale, causal), dp = ops::matmul(g, ops::transpose(v, -1, -2)), dropped = weights;
+  if (p > 0) {
+    Tensor kept = ops::dropout(filled(weights, weights.shape(), weights.dtype(), 1), p, seed, draw);
+    dp = dp * kept;
+    dropped = weights * kept;
+  }
+  Tensor ds = weights * (dp - ops::unsqueeze(delta, -1)) * scale;
   return {as(ops::matmul(ds, k), query.dtype()), as(ops::matmul(ops::transpose(ds, -1, -2), q), key.dtype()),
-          as(ops::matmul(ops::transpose(p, -1, -2), g), value.dtype())};
+          as(ops::matmul(ops::transpose(dropped, -1, -2), g), value.dtype())};
 }
 
 }  // namespace wootz::rules

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/parallel.h"
+#include "core/philox.h"
 #include "forward.h"
 #include "ops/rules.h"
 
@@ -13,28 +14,6 @@ namespace {
 
 State current;
 std::mutex mutex;
-
-struct Block { uint32_t v[4]; };
-
-Block philox(uint64_t key, uint64_t draw, uint64_t index) {
-  auto k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  uint32_t c[4] = {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(draw),
-                   static_cast<uint32_t>(draw >> 32)};
-  for (int round = 0; round < 10; ++round) {
-    uint64_t a = uint64_t(0xD2511F53) * c[0], b = uint64_t(0xCD9E8D57) * c[2];
-    uint32_t n0 = static_cast<uint32_t>(b >> 32) ^ c[1] ^ k0, n2 = static_cast<uint32_t>(a >> 32) ^ c[3] ^ k1;
-    c[0] = n0;
-    c[1] = static_cast<uint32_t>(b);
-    c[2] = n2;
-    c[3] = static_cast<uint32_t>(a);
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
-  return {{c[0], c[1], c[2], c[3]}};
-}
-
-uint64_t wide(const Block& b, int half) { return (uint64_t(b.v[2 * half + 1]) << 32) | b.v[2 * half]; }
-double unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
 // Own elementary functions: the C library's differ from machine to machine in the last place.
 double natural_log(double x) {

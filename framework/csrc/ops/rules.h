@@ -84,7 +84,7 @@ std::array<Tensor, 3> normalise(const Tensor& grad, const Tensor& input, const T
                                 const Tensor& var, const Dims& dims, double eps, bool centred);
 // The gradients of query, key and value; `grads` are those of the output and of the logarithm of the sums.
 std::array<Tensor, 3> attention(const Tensor* grads, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
-                                const Tensor& result, const Tensor& lse, double scale, bool causal);
+                                const Tensor& result, const Tensor& lse, double scale, bool causal, double p, int64_t seed, int64_t draw);
 
 }  // namespace rules
 }  // namespace wootz

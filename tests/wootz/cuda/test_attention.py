@@ -12,6 +12,7 @@ import wootz
 from wootz import _core
 from wootz.backend import geometry
 from wootz.backend.geometry import Operand
+from wootz.backend.gpu.random import Dropout
 from wootz.errors import ShapeError
 from wootz.nn import functional as F
 
@@ -39,6 +40,7 @@ class Case:
         self.q, self.k = self.draw(queries, width), self.draw(keys, width)
         self.v, self.g = self.draw(keys, values), self.draw(queries, values)
         self.mask: Any = None
+        self.dropout, self.shift = Dropout(0.0, 0, 0), None
 
     def draw(self, *shape: int) -> np.ndarray[Any, Any]:
         drawn = self.random.standard_normal((2, 1, *shape)).astype(DTYPES[self.kind])
@@ -59,10 +61,15 @@ class Case:
         with np.errstate(divide="ignore"):
             lse = np.where(total == 0, -np.inf, most + np.log(total))[..., 0]
         p = e / np.where(total == 0, 1, total)
-        out, dp = p @ v, g @ v.swapaxes(-1, -2)
+        kept = self.kept(p.shape)
+        out, dp = (p * kept) @ v, g @ v.swapaxes(-1, -2) * kept
         delta = (g * out).sum(-1)
         ds = p * (dp - delta[..., None]) * self.scale
-        return out, lse, delta, ds @ k, ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g
+        return out, lse, delta, ds @ k, ds.swapaxes(-1, -2) @ q, (p * kept).swapaxes(-1, -2) @ g
+
+    def kept(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """What the CPU's dropout makes of ones."""
+        return np.asarray(_core.dropout(wootz.ones(shape, dtype=wootz.float64), *self.dropout).numpy())
 
     def plan(self) -> Any:
         named = {"query": self.q, "key": self.k, "value": self.v, "grad": self.g, "mask": self.mask}
@@ -72,7 +79,7 @@ class Case:
             if a is not None
         }
         lengths, widths = (self.q.shape[2], self.k.shape[2]), (self.q.shape[3], self.v.shape[3])
-        return geometry.attention(lengths, widths, 1, operands, self.scale, self.causal)
+        return geometry.attention(lengths, widths, 1, operands, self.scale, self.causal, self.dropout)
 
     def check(self, gpu: Emulator, slack: float = 1) -> None:
         wide = "f8" if self.kind == "f64" else "f4"
@@ -88,8 +95,8 @@ class Case:
             return gpu.run(f"{name}_{end}_{self.kind}", launch, *arguments, self.plan())
 
         inputs = (self.q, self.k, self.v)
-        found = run("attention", queries, *inputs, *masks, blank(out), blank(lse, wide))
-        again = (*inputs, self.g, *masks, lse.astype(wide), delta.astype(wide))
+        found = run("attention", queries, *inputs, *masks, self.shift, blank(out), blank(lse, wide))
+        again = (*inputs, self.g, *masks, self.shift, lse.astype(wide), delta.astype(wide))
         found += run("attention_queries", queries, *again, blank(dq))
         found += run("attention_keys", keys, *again, blank(dk), blank(dv))
         for ours, theirs in zip(found, (out, lse, dq, dk, dv), strict=True):
@@ -127,6 +134,43 @@ def test_masks_and_a_query_that_may_look_at_nothing(kind, emulator):
     case.check(emulator)
 
 
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("f32", SHAPES[1]), ("f32", SHAPES[3]), ("f64", SHAPES[2]), ("f16", SHAPES[3]), ("bf16", SHAPES[1])],
+)
+def test_dropout_is_the_cpus(kind, shape, emulator):
+    case = Case(kind, *shape)
+    case.dropout = Dropout(0.3, -5, 2**40 + 3)
+    case.check(emulator)
+
+
+def test_dropout_of_masked_and_wide_rows(emulator):
+    case = Case("f16", 65, 33, 128, 100, False)
+    case.mask = case.random.random((2, 1, 65, 33)) < 0.5
+    case.dropout = Dropout(0.5, 1, 2)
+    case.check(emulator)
+
+
+def test_nothing_is_left_where_everything_drops_out(emulator):
+    case = Case("f32", 17, 33, 8, 8, False)
+    case.dropout = Dropout(1.0, 1, 2)
+    case.check(emulator)
+
+
+def test_a_replayed_graph_draws_on(emulator):
+    """What is in device memory adds to the draw that the graph was captured with."""
+
+    class Replayed(Case):
+        def plan(self) -> Any:
+            plan = super().plan()
+            plan["draw"] -= 10
+            return plan
+
+    case = Replayed("f32", 17, 33, 8, 8, False)
+    case.dropout, case.shift = Dropout(0.5, 7, 12), np.array([10], "u8")
+    case.check(emulator)
+
+
 @pytest.mark.parametrize("kind", ["f32", "f16"])
 def test_large_scores(kind, emulator):
     case = Case(kind, 17, 65, 16, 8, False)
@@ -148,7 +192,7 @@ def test_the_same_on_either_kind_of_gpu(emulator, older):
     found = []
     for gpu in (emulator, older):
         lse, out = Out(np.zeros((2, 1, 65), "f4")), Out(np.zeros((2, 1, 65, 32), "f2"))
-        inputs = (case.q, case.k, case.v, None, None, out, lse, case.plan())
+        inputs = (case.q, case.k, case.v, None, None, None, out, lse, case.plan())
         found.append(gpu.run("attention_64_f16_f16", geometry.tiles(65, 2), *inputs))
     np.testing.assert_allclose(found[0][1], found[1][1], 1e-5)
     np.testing.assert_allclose(found[0][0].astype("f4"), found[1][0].astype("f4"), 2e-3, 1e-3)
@@ -162,22 +206,24 @@ def gradients(device: str, kind: Any, arrays: list[Any], **options: Any) -> list
     # Heads are the third dimension, as layers have them.
     heads = [t.transpose(1, 2) for t in leaves]
     options = {k: v.to(device) if isinstance(v, wootz.Tensor) else v for k, v in options.items()}
+    options["generator"] = wootz.Generator(3)
     out = F.scaled_dot_product_attention(*heads, **options)
     out.backward(wootz.ones_like(out))
     return [t.float().numpy(force=True) for t in (out, *(leaf.grad for leaf in leaves))]
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("how", ["causal", "mask", "bias", "groups"])
+@pytest.mark.parametrize("how", ["causal", "mask", "bias", "groups", "dropout", "groups and dropout"])
 def test_the_op_is_the_cpus(kind, how, cupy):
     random = np.random.default_rng(0)
-    heads = 4 if how == "groups" else 2
+    heads = 4 if "groups" in how else 2
     arrays = [random.standard_normal((2, n, h, 12)) for n, h in ((19, heads), (23, 2), (23, 2))]
     kind = getattr(wootz, kind)
     options = {
         "causal": {"is_causal": True}, "mask": {"attn_mask": wootz.from_numpy(random.random((19, 23)) < 0.7)},
         "bias": {"attn_mask": wootz.from_numpy(random.standard_normal((2, 1, 19, 23))).to(kind)},
-        "groups": {"enable_gqa": True, "scale": 0.5},
+        "groups": {"enable_gqa": True, "scale": 0.5}, "dropout": {"dropout_p": 0.4, "is_causal": True},
+        "groups and dropout": {"enable_gqa": True, "dropout_p": 0.4},
     }[how]  # fmt: skip
     cupy.launches.clear()
     ours = gradients("cuda", kind, arrays, **options)
@@ -199,14 +245,19 @@ def test_memory_grows_with_the_length_alone(cupy):
         return address
 
     cupy.region.allocate = watched
-    F.scaled_dot_product_attention(q, q, q, is_causal=True)
+    F.scaled_dot_product_attention(q, q, q, is_causal=True, dropout_p=0.1)
     assert most[0] < 300 * 300
+    most[0], shared = 0, wootz.randn(1, 1, 400, 8, device="cuda")
+    before = cupy.region.used(0)
+    F.scaled_dot_product_attention(wootz.randn(1, 50, 1, 8, device="cuda"), shared, shared, enable_gqa=True)
+    assert most[0] < 2 * 400 * 8 * 4, "keys and values were repeated for the heads that share them"
 
 
-def test_what_the_kernels_do_not_take_goes_by_blocks(cupy):
+@pytest.mark.parametrize("p", [0.0, 0.4])
+def test_what_the_kernels_do_not_take_goes_by_blocks(p, cupy):
     random = np.random.default_rng(1)
     wide = [random.standard_normal((1, n, 1, 130)) for n in (3, 4, 4)]
-    ours, theirs = (gradients(device, wootz.float32, wide) for device in ("cuda", "cpu"))
+    ours, theirs = (gradients(device, wootz.float32, wide, dropout_p=p) for device in ("cuda", "cpu"))
     for found, expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
     assert not [name for name in cupy.launches if name.startswith("attention")]

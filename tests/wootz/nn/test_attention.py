@@ -137,12 +137,64 @@ def test_dropout_follows_the_generator_and_keeps_the_mean():
     assert abs(run(1).mean() - 1) < 0.1
 
 
-def test_memory_grows_with_the_length_and_not_with_its_square():
+DROPPED = [
+    {"dropout_p": 0.4}, {"dropout_p": 0.4, "is_causal": True}, {"dropout_p": 1.0},
+    {"dropout_p": 0.2, "attn_mask": wootz.tensor(array(2, 1, 21, 333, seed=3) > 0)},
+    {"dropout_p": 0.2, "enable_gqa": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", DROPPED, ids=lambda o: " ".join(o))
+def test_dropout_is_that_of_the_probabilities(options):
+    """The blocked kernel drops what `dropout` drops of the whole matrix, in the result and in the gradients."""
+    shared = 2 if "enable_gqa" in options else 4
+    q, k, v = (
+        wootz.tensor(array(2, heads, n, 5, seed=n)).requires_grad_()
+        for heads, n in ((4, 21), (shared, 333), (shared, 333))
+    )
+    mask = options.get("attn_mask")
+    if options.get("is_causal"):
+        mask = wootz.tensor(np.tri(21, 333, dtype=bool))
+    whole_k, whole_v = (t.repeat_interleave(4 // shared, 1) for t in (k, v))
+    scores = q @ whole_k.transpose(-1, -2) / 5**0.5
+    weights = (scores if mask is None else wootz.where(mask, scores, -np.inf)).softmax(-1)
+    expected = F.dropout(weights, options["dropout_p"], generator=wootz.Generator(9)) @ whole_v
+    found = F.scaled_dot_product_attention(q, k, v, generator=wootz.Generator(9), **options)
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+    grad = wootz.tensor(array(2, 4, 21, 5, seed=7))
+    for ours, theirs in zip(*(wootz.autograd.grad(out, (q, k, v), grad) for out in (found, expected)), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}])
+def test_two_derivatives_with_dropout(options):
+    inputs = [wootz.tensor(array(1, 2, n, 3, seed=n)).requires_grad_() for n in (3, 4, 4)]
+
+    def attention(*tensors):
+        return F.scaled_dot_product_attention(*tensors, dropout_p=0.4, generator=wootz.Generator(5), **options)
+
+    assert gradcheck(attention, inputs)
+    assert gradgradcheck(attention, inputs)
+
+
+def test_a_jacobian_draws_the_numbers_of_its_function():
+    q = wootz.tensor(array(1, 1, 3, 2)).requires_grad_()
+
+    def attention(x):
+        return F.scaled_dot_product_attention(x, x, x, dropout_p=0.5, generator=wootz.Generator(5))
+
+    rows = [wootz.autograd.grad(attention(q).flatten()[i], q)[0].numpy().ravel() for i in range(6)]
+    found = wootz.func.jacrev(attention)(q).detach().numpy().reshape(6, 6)
+    np.testing.assert_allclose(found, np.stack(rows), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_memory_grows_with_the_length_and_not_with_its_square(p):
     def peak(n):
         inputs = [wootz.randn(1, 1, n, 16, requires_grad=True) for _ in range(3)]
         wootz._core.reset_peak_memory_stats()
         before = wootz._core.memory_stats()["in_use"]
-        F.scaled_dot_product_attention(*inputs, is_causal=True).sum().backward()
+        F.scaled_dot_product_attention(*inputs, is_causal=True, dropout_p=p).sum().backward()
         return wootz._core.memory_stats()["peak"] - before
 
     short, long = peak(1024), peak(4096)
@@ -157,8 +209,13 @@ def test_memory_grows_with_the_length_and_not_with_its_square():
         (lambda q: F.scaled_dot_product_attention(q, q, q.double()), DTypeError, "of one dtype"),
         (lambda q: F.scaled_dot_product_attention(q, q, q, q, is_causal=True), ValueError, "exclude each other"),
         (lambda q: F.scaled_dot_product_attention(q, q, q, dropout_p=1.5), ValueError, "probability"),
-        (lambda q: F.scaled_dot_product_attention(q, q[:, :2], q[:, :2], enable_gqa=True), ShapeError, "must divide"),
+        (
+            lambda q: F.scaled_dot_product_attention(q, q[:, :2], q[:, :2], enable_gqa=True),
+            ShapeError,
+            "dividing those of queries",
+        ),
         (lambda q: F.scaled_dot_product_attention(q[0, 0, 0], q, q), ShapeError, r"\[..., length, width\]"),
+        (lambda q: wootz._core.attention(q, q, q, None, 1.0, False, -0.5), ValueError, "a probability"),
         (lambda q: wootz._core.attention(q[0], q, q, None, 1.0), ShapeError, "batch, heads, length, width"),
         (lambda q: wootz._core.attention(q, q, q, wootz.ones(5, 5), 1.0), ShapeError, "does not broadcast"),
         (lambda q: wootz._core.attention(q, q, q, wootz.tensor([1]), 1.0), DTypeError, "a mask of bool or float32"),

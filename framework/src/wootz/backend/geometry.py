@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from wootz.backend.gpu.random import Dropout
 
 __all__ = [
     "ADAM_RULE", "ATTENTION", "ATTENTION_WIDTHS", "BLOCK", "LAYOUT", "LINE", "MAX_DIMS", "REDUCTION", "ROWS",
@@ -69,8 +72,12 @@ ATTENTION = np.dtype(
     [
         *[(name, *_HEADS) for name in ("query", "key", "value", "grad", "mask")],
         ("mask_column", "<i8"),
-        ("scale", "<f8"),
-        *[(name, "<i4") for name in ("heads", "queries", "keys", "width", "value_width", "causal", "vector")],
+        *[(name, "<f8") for name in ("scale", "kept")],
+        *[(name, "<u8") for name in ("threshold", "seed", "draw")],
+        *[
+            (name, "<i4")
+            for name in ("heads", "queries", "keys", "width", "value_width", "causal", "dropout", "vector")
+        ],
     ],
     align=True,
 )
@@ -348,7 +355,7 @@ def slots(counts: Sequence[int]) -> tuple[Launch, list[int]]:
 
 def attention(
     lengths: tuple[int, int], widths: tuple[int, int], heads: int, operands: Mapping[str, Operand], scale: float,
-    causal: bool,
+    causal: bool, dropout: Dropout,
 ) -> Any:  # fmt: skip
     """What attention's kernels have to know: numbers of queries and keys, widths of keys and values, heads a batch.
 
@@ -366,6 +373,8 @@ def attention(
     plan["queries"], plan["keys"] = lengths
     plan["width"], plan["value_width"] = widths
     plan["heads"], plan["scale"], plan["causal"] = heads, scale, causal
+    plan["dropout"], plan["threshold"], plan["kept"] = dropout.p > 0, dropout.threshold, dropout.kept
+    plan["seed"], plan["draw"] = dropout.numbers
     return plan[()]
 
 

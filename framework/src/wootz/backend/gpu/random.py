@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,32 @@ from wootz.backend.gpu.pointwise import cast, fill, wide_type
 from wootz.dtypes import dtype
 from wootz.errors import DTypeError
 
-__all__ = ["MAKERS", "OPS"]
+__all__ = ["MAKERS", "OPS", "Dropout"]
 
 _WORD = 2**64 - 1
+
+
+class Dropout(NamedTuple):
+    """A probability, and seed and draw of the numbers that decide, as the op table's ints hold them."""
+
+    p: float
+    seed: int
+    draw: int
+
+    @property
+    def threshold(self) -> np.uint64:
+        """What is kept has 53 bits below this."""
+        return np.uint64(math.ceil((1 - self.p) * 2.0**53))
+
+    @property
+    def kept(self) -> float:
+        """The factor of what is kept."""
+        return 1 / (1 - self.p) if self.p < 1 else 0.0
+
+    @property
+    def numbers(self) -> tuple[np.uint64, np.uint64]:
+        """Seed and draw as kernels take them."""
+        return np.uint64(self.seed & _WORD), np.uint64(self.draw & _WORD)
 
 
 def _state(cuda: Cuda, given: Sequence[int]) -> tuple[np.uint64, np.uint64, Tensor | None]:
@@ -71,12 +94,11 @@ def _dropout(cuda: Cuda, x: Tensor, p: float, seed: int, draw: int) -> Tensor:
     if not x.dtype.is_floating_point:
         raise DTypeError(f"dropout: expected a floating point dtype, got {x.dtype.name}")
     x, out, kind = x.contiguous(), cuda.empty(x.shape, x.dtype), KINDS[x.dtype.name]
-    threshold, scale = math.ceil((1 - p) * 2.0**53), 1 / (1 - p) if p < 1 else 0.0
+    drop = Dropout(p, seed, draw)
     if out.numel():
         cuda.launch(
             f"dropout_{kind}_{kind}", geometry.flat(out.numel(), 2), x, out, np.int64(out.numel()),
-            np.uint64(threshold), np.dtype(wide_type(x.dtype).name).type(scale), np.uint64(seed & _WORD),
-            np.uint64(draw & _WORD), cuda.shift(),
+            drop.threshold, np.dtype(wide_type(x.dtype).name).type(drop.kept), *drop.numbers, cuda.shift(),
         )  # fmt: skip
     return out
 

@@ -148,7 +148,9 @@ def _plain_norm(op: str, v: Examples, given: Arguments, grad: Tensor | None = No
 
 @rule("attention", "attention_backward")
 def _attention(op: str, v: Examples, given: Arguments) -> Any:
-    """The examples as more of the batch."""
+    """The examples as more of the batch; one at a time where elements of one example drop out."""
+    if given["p"]:
+        return each(op, v, given)
     flat = {k: v.front(x).flatten(0, 1) if isinstance(x, Tensor) else x for k, x in given.items() if k != "mask"}
     mask, (batch, heads) = given["mask"], given["query"].shape[:2]
     if mask is not None and (v.has(mask) or (mask.dim() == 4 and mask.shape[0] > 1)):

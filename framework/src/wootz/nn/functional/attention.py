@@ -10,7 +10,7 @@ import wootz
 from wootz import Generator, _core
 from wootz._tensor import Tensor
 from wootz.errors import DTypeError, ShapeError
-from wootz.nn.functional.dropout import dropout
+from wootz.nn.functional.dropout import dropout, signed_state
 from wootz.ops.database import op
 
 __all__ = ["scaled_dot_product_attention"]
@@ -30,15 +30,23 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
         )
 
 
-def _shared_heads(query: Tensor, t: Tensor) -> Tensor:
-    """Each head of keys (values) repeated for the heads of queries that share it (Ainslie et al. 2023)."""
-    if min(query.dim(), t.dim()) < 3 or t.shape[-3] == 0 or query.shape[-3] % t.shape[-3]:
-        raise ShapeError(
-            f"enable_gqa: the heads of {tuple(t.shape)} must divide those of the query {tuple(query.shape)}"
-        )
-    times = query.shape[-3] // t.shape[-3]
-    lead, (heads, *rest) = t.shape[:-3], t.shape[-3:]
-    return t.unsqueeze(-3).expand((*lead, heads, times, *rest)).reshape((*lead, heads * times, *rest))
+def _shared_heads(query: Tensor, key: Tensor, value: Tensor) -> int:
+    """How many heads of queries share one of keys and values (Ainslie et al. 2023)."""
+    shapes = [tuple(t.shape) for t in (query, key, value)]
+    heads = [shape[-3] if len(shape) > 2 else 0 for shape in shapes]
+    if 0 in heads or heads[1] != heads[2] or heads[0] % heads[1]:
+        raise ShapeError(f"enable_gqa: keys and values need as many heads, dividing those of queries, got {shapes}")
+    return int(heads[0] // heads[1])
+
+
+def _by_group(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Heads as (shared, sharing), so that keys and values broadcast and are not repeated."""
+    times, shared = _shared_heads(query, key, value), key.shape[-3]
+    if mask is not None and mask.dim() > 2:
+        mask = mask.unflatten(-3, (shared, times)) if mask.shape[-3] > 1 else mask.unsqueeze(-3)
+    return query.unflatten(-3, (shared, times)), key.unsqueeze(-3), value.unsqueeze(-3), mask
 
 
 def _joint_batch(*tensors: Tensor) -> tuple[int, ...]:
@@ -60,7 +68,7 @@ def _by_probabilities(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, causal: bool, scale: float,
     generator: Generator | None,
 ) -> Tensor:  # fmt: skip
-    """With the whole matrix of probabilities at hand: where some of them drop out, or the mask is learned."""
+    """With the whole matrix of probabilities at hand: where the mask is learned, or vmap says how draws differ."""
     scores = (query * scale) @ key.transpose(-1, -2)
     if causal:
         rows, columns = (wootz.arange(n, device=query.device) for n in (query.shape[-2], key.shape[-2]))
@@ -75,7 +83,8 @@ def _by_probabilities(
 
 @op(
     "N(1, 2, 3, 4), N(1, 2, 5, 4), N(1, 2, 5, 3)", "N(2, 3, 2), N(2, 3, 2), N(2, 3, 2), is_causal=True",
-    "N(1, 2, 3, 2), N(1, 2, 4, 2), N(1, 2, 4, 2), C(3, 4), scale=0.5", tolerance=1e-11, autocast="low",
+    "N(1, 2, 3, 2), N(1, 2, 4, 2), N(1, 2, 4, 2), C(3, 4), scale=0.5",
+    "N(1, 4, 3, 2), N(1, 2, 4, 2), N(1, 2, 4, 2), enable_gqa=True", tolerance=1e-11, autocast="low",
 )  # fmt: skip
 def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
@@ -84,24 +93,33 @@ def scaled_dot_product_attention(
     """softmax(scale query key^T + mask) value, for [..., L, E], [..., S, E] and [..., S, V]: [..., L, V].
 
     A bool ``attn_mask`` tells which keys count, a float one is added; ``is_causal`` lets query i look at keys up to i.
-    ``scale`` is 1 / sqrt(E) unless given. Memory grows with the lengths, not with their product, save with dropout or a
-    mask that requires grad. Raises ShapeError and DTypeError for what does not fit.
+    ``scale`` is 1 / sqrt(E) unless given. With ``enable_gqa`` heads of queries, dimension -3, share those of keys and
+    values. Memory grows with the lengths, not with their product, save with a mask that requires grad; dropout draws
+    its numbers again for the gradient. Raises ShapeError and DTypeError for what does not fit.
     """
     _check(query, key, value)
     if is_causal and attn_mask is not None:
         raise ValueError("is_causal and attn_mask exclude each other: put the triangle into the mask")
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"dropout_p is a probability, not {dropout_p}")
-    if enable_gqa:
-        key, value = _shared_heads(query, key), _shared_heads(query, value)
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if dropout_p > 0 or (attn_mask is not None and attn_mask.requires_grad):
-        return _by_probabilities(query, key, value, attn_mask, dropout_p, is_causal, factor, generator)
+    if enable_gqa:
+        query, key, value, attn_mask = _by_group(query, key, value, attn_mask)
+    out = _attention(query, key, value, attn_mask, dropout_p, is_causal, factor, generator)
+    return out.flatten(-4, -3) if enable_gqa else out
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float, causal: bool, scale: float,
+    generator: Generator | None,
+) -> Tensor:  # fmt: skip
+    if (mask is not None and mask.requires_grad) or (dropout_p and _core.vmap_depth()):
+        return _by_probabilities(query, key, value, mask, dropout_p, causal, scale, generator)
     lead = _joint_batch(query, key, value)
-    mask = attn_mask
     if mask is not None:
         mask = mask.to(query.dtype) if mask.dtype.is_floating_point else mask
         mask = _four(mask.expand((*mask.shape[:-2], query.shape[-2], key.shape[-2])), lead)
     q, k, v = (_four(t, lead) for t in (query, key, value))
-    out: Tensor = _core.attention(q, k, v, mask, factor, is_causal)[0]
+    state = signed_state(generator) if dropout_p else (0, 0)
+    out: Tensor = _core.attention(q, k, v, mask, scale, causal, dropout_p, *state)[0]
     return out.reshape((*lead, query.shape[-2], value.shape[-1]))

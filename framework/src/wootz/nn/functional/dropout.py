@@ -42,13 +42,17 @@ def dropout(
     # Inside vmap the mask is drawn as vmap's ``randomness`` says.
     if not input.dtype.is_floating_point or _core.vmap_depth():
         return _drop(input, p, input.shape, inplace, generator)
-    seed, draw = _core.next_random_state() if generator is None else generator.next()
-    dropped = _core.dropout(input, p, _signed(seed), _signed(draw))
+    dropped = _core.dropout(input, p, *signed_state(generator))
     return input.copy_(dropped) if inplace else dropped
 
 
+def signed_state(generator: Generator | None) -> tuple[int, int]:
+    """Seed and number of a generator's next draw, 64 bits each, as the op table's ints hold them."""
+    seed, draw = _core.next_random_state() if generator is None else generator.next()
+    return _signed(seed), _signed(draw)
+
+
 def _signed(word: int) -> int:
-    """64 bits as the op table's ints hold them."""
     return word - 2**64 if word >= 2**63 else word
 
 
