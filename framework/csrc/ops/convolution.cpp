@@ -70,7 +70,6 @@ struct Geometry3 {
   }
   Dims input_shape() const { return shape(batch, groups * inputs, size); }
   Dims output_shape() const { return shape(batch, groups * outputs, out); }
-  Dims weight_shape() const { return shape(groups * outputs, inputs, kernel); }
   Shape3 padded() const {
     Shape3 s;
     for (int i = 0; i < 3; ++i) s.v[i] = size.v[i] + 2 * padding.v[i];
