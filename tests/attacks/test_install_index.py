@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from tests.support.badserver import alter, dripping, dropped, endless, misbehaving, redirected
 from tests.support.installing import FIRST, INDEX, SECOND, Client, Stall, sbom_of
-from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, memory_folder, serve
+from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, serve
 from tests.support.sigstore import workflow_claims
 
 from millcert.attest.errors import IdentityRefusedError, ProvenanceRefusedError, SubjectMismatchError
@@ -36,13 +35,6 @@ from millcert.install.source import BoundTransport
 from millcert.model import Digest, digest_of
 from millcert.names import normalize
 from millcert.publish.page import Page, PageFile
-
-
-@pytest.fixture
-def stall(tmp_path: Path) -> Iterator[Stall]:
-    """An index with one night."""
-    with memory_folder(tmp_path) as folder:
-        yield Stall.open(folder)
 
 
 @pytest.fixture

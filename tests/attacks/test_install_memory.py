@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.support.installing import CPU, FIRST, INDEX, SECOND, Client, Stall, instance
-from tests.support.nightly import NOW, memory_folder, serve
+from tests.support.nightly import NOW, serve
 from tests.support.sigstore import workflow_claims
 from tests.support.sigstore.scene import rule
 
@@ -32,13 +31,6 @@ from millcert.model import digest_of
 
 OTHER = "https://github.com/example/wootz/.github/workflows/other.yml@refs/heads/main"
 REBUILDS = "https://github.com/example/rebuilds/.github/workflows/nightly.yml@refs/heads/main"
-
-
-@pytest.fixture
-def stall(tmp_path: Path) -> Iterator[Stall]:
-    """An index with one night."""
-    with memory_folder(tmp_path) as folder:
-        yield Stall.open(folder)
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ The gate is asked as the server asks it; that pip and uv get nothing then is in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.badserver import alter
 from tests.support.installing import FIRST, INDEX, SECOND, WOOTZ, Client, Stall, instance, sbom_of
-from tests.support.nightly import NOW, make_wheel, memory_folder, serve
+from tests.support.nightly import NOW, make_wheel
 from tests.support.sigstore import workflow_claims
 from tests.support.sigstore.scene import rule
 
@@ -28,20 +27,6 @@ from millcert.model import Digest, digest_of
 from millcert.names import normalize
 
 WHEEL, ANVIL = f"wootz-{FIRST}-py3-none-any.whl", "anvil-2.0-py3-none-any.whl"
-
-
-@pytest.fixture
-def stall(tmp_path: Path) -> Iterator[Stall]:
-    """An index with one night."""
-    with memory_folder(tmp_path) as folder:
-        yield Stall.open(folder)
-
-
-@pytest.fixture
-def site(stall: Stall) -> Iterator[str]:
-    """Its address."""
-    with serve(stall.nightly.site.root) as (address, _):
-        yield address
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import io
 import json
 import os
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.serving import answering
 
 from millcert.errors import FetchError, HashMismatchError, MillcertError, StoreError, UnsafeArchiveError
 from millcert.index.shared import Wanted, bring
@@ -201,10 +201,8 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sto
         yield theirs, str(theirs.root)
         return
     handler = functools.partial(_Quiet, directory=str(theirs.root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield theirs, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with answering(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield theirs, address
 
 
 def ignore(filename: str, received: int, size: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support.serving import answering
 
 __all__ = ["Fault", "alter", "dripping", "dropped", "endless", "misbehaving", "redirected"]
 
@@ -37,16 +38,8 @@ def misbehaving(folder: Path, suffix: str | tuple[str, ...], fault: Fault) -> It
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))) as address:
+        yield address
 
 
 def endless(handler: SimpleHTTPRequestHandler) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
+
+from tests.support.serving import answering
 
 __all__ = ["SECRET", "Bucket", "bucket"]
 
@@ -52,12 +53,5 @@ class Bucket(BaseHTTPRequestHandler):
 @contextmanager
 def bucket() -> Iterator[tuple[str, type[Bucket]]]:
     handler = type("Bucket", (Bucket,), {"files": {}, "log": [], "torn": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/site", handler
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield f"{address}/site", handler

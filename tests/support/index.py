@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.support.serving import answering
 
 __all__ = ["Fault", "Listed", "LoopbackIndex", "certificate", "loopback_index"]
 
@@ -192,7 +193,6 @@ def _metadata(listed: Listed) -> bytes | None:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -210,15 +210,11 @@ def loopback_index(tls: tuple[Path, Path] | None = None, **options: Any) -> Iter
         context.load_cert_chain(*tls)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     index.base = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield index
-    finally:
-        index.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(server):
+        try:
+            yield index
+        finally:
+            index.over.set()
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from tests.support.attacker import forge, page_role
-from tests.support.nightly import NOW, Nightly, lock_of, make_wheel
+from tests.support.nightly import NOW, Nightly, lock_of, make_wheel, memory_folder, serve
 from tests.support.sigstore import Instance, draft_bundle, workflow_claims
 from tests.support.sigstore.scene import definition, rule
 
@@ -33,7 +34,10 @@ from millcert.model import digest_of, digest_of_file
 from millcert.names import normalize
 from millcert.publish.page import Page, PageFile, page_path, parse_page
 
-__all__ = ["CPU", "FIRST", "INDEX", "SECOND", "WOOTZ", "Client", "Stall", "instance", "sbom_of", "this_python"]
+__all__ = [
+    "CPU", "FIRST", "INDEX", "SECOND", "WOOTZ", "Client", "Stall", "instance", "sbom_of", "site", "stall",
+    "this_python",
+]  # fmt: skip
 
 INDEX, WOOTZ = "nightly/cpu", normalize("wootz")
 FIRST, SECOND = "0.1.0.dev20261123+cpu", "0.1.0.dev20261124+cpu"
@@ -149,6 +153,20 @@ class Stall:
     def listed(self) -> PageFile:
         """The newest wheel on the page."""
         return parse_page(self.nightly.state().page(page_path(INDEX, WOOTZ))).files[-1]
+
+
+@pytest.fixture
+def stall(tmp_path: Path) -> Iterator[Stall]:
+    """A signed index with one night."""
+    with memory_folder(tmp_path) as folder:
+        yield Stall.open(folder)
+
+
+@pytest.fixture
+def site(stall: Stall) -> Iterator[str]:
+    """Its address."""
+    with serve(stall.nightly.site.root) as (address, _):
+        yield address
 
 
 @dataclass

@@ -10,12 +10,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.support.deb import CONTROL, entry, make_deb
+from tests.support.serving import answering
 
 __all__ = ["Mirror", "mirror"]
 
@@ -83,16 +83,11 @@ def mirror(folder: Path, suite: str = "bookworm", pool: str = "pool/main") -> It
     """A mirror that is served until the end of the block."""
     made = Mirror(folder, suite, pool)
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    made.address = f"http://127.0.0.1:{server.server_port}/"
     try:
-        yield made
+        with answering(server) as address:
+            made.address = f"{address}/"
+            yield made
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         if shutil.which("gpgconf"):
             environ = {**os.environ, "GNUPGHOME": str(made.home)}
             subprocess.run(["gpgconf", "--kill", "all"], env=environ, capture_output=True, check=False)

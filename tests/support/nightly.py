@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner, Signer
+from tests.support.serving import answering
 from tuf.ngclient import Updater, UpdaterConfig
 
 from millcert.attest import BuildDefinition, Subject, provenance
@@ -218,14 +218,8 @@ def serve(folder: Path, *, json_pages: bool = False) -> Iterator[tuple[str, list
     sent: list[tuple[str, int]] = []
     handler = type("Handler", (_Handler,), {"json_pages": json_pages, "requests": sent})
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", sent
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(server) as address:
+        yield address, sent
 
 
 def client(address: str, cache: Path, root: bytes, path: str = "nightly/cpu/wootz/index.json") -> dict[str, Any]:

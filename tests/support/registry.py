@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.serving import answering
+
 __all__ = ["FaultyRegistry", "debian_registry", "faulty_registry"]
 
 _UPLOAD = re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<id>[0-9a-f]*)")
@@ -187,15 +189,9 @@ def faulty_registry(*, referrers_api: bool = True) -> Iterator[FaultyRegistry]:
     """A running registry, gone at the end."""
     registry = FaultyRegistry(referrers_api=referrers_api)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"registry": registry}))
-    server.daemon_threads = True
-    registry.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    registry.port = server.server_port
+    with answering(server):
         yield registry
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.support.hermetic import ROOT, commit
 from tests.support.images import Gallery, seed
+from tests.support.serving import answering
 
 from millcert.debian import DebianPackage, SupersededError, read_lock
 from millcert.errors import ConfigError, UsageError
@@ -189,13 +189,8 @@ def empty_mirror() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Empty)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Empty)) as address:
+        yield f"{address}/"
 
 
 def test_a_security_update_that_took_a_pins_place_is_named_with_both_ways_out(gallery, tmp_path, monkeypatch):

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.installing import Client, Stall
-from tests.support.nightly import memory_folder, serve
+from tests.support.installing import Client, Stall, site, stall
 
 from millcert.install.anchor import Anchor
 
-
-@pytest.fixture
-def stall(tmp_path: Path) -> Iterator[Stall]:
-    """The index."""
-    with memory_folder(tmp_path) as folder:
-        yield Stall.open(folder)
-
-
-@pytest.fixture
-def site(stall: Stall) -> Iterator[str]:
-    """Its address."""
-    with serve(stall.nightly.site.root) as (address, _):
-        yield address
+__all__ = ["client", "site", "stall"]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from tests.support.installing import FIRST, INDEX, SECOND, WOOTZ, Client, Stall, instance, new_environment
 from tests.support.nightly import NOW, installed, pip, uv
+from tests.support.serving import answering
 from tests.support.sigstore.scene import BUILD_TYPE, BUILDER_ID, IDENTITY
 
 from millcert.install.installer import open_index
@@ -107,15 +107,8 @@ def proxy(site: str, client: Client) -> Iterator[tuple[str, list[str]]]:
         lambda: open_index(source, client.anchor, state, NOW), client.verifier(), state, frozenset({WOOTZ}),
         lambda filename, received, size: None,
     )  # fmt: skip
-    server = serve(gate, 0, refused.append)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", refused
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(serve(gate, 0, refused.append)) as address:
+        yield address, refused
 
 
 def through(tool: Any, address: str, target: Path) -> subprocess.CompletedProcess[str]:

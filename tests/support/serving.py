@@ -1,0 +1,23 @@
+"""A server on loopback that a thread answers for as long as a test needs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import HTTPServer
+
+__all__ = ["answering"]
+
+
+@contextmanager
+def answering(server: HTTPServer) -> Iterator[str]:
+    """The server's address; it answers until the ``with`` block ends, and its port is free then."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
