@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +45,8 @@ store_from_option = click.option(
 @click.option(
     "--timings",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a Chrome trace and print where the time went.",
+    metavar="FILE",
+    help="Print where the time went, and write it to FILE for Perfetto or chrome://tracing.",
 )
 @click.option(
     "--plan", "plan_format", type=click.Choice(["json"]), help="Print the graph of steps instead of running it."
@@ -77,6 +77,7 @@ def build_command(
       millcert build cpu cu129       two of them
       millcert build cpu --fresh     again from nothing, every byte compared
     """
+    from millcert.cli.timings import print_timings, write_trace
     from millcert.wheel.project import Project
 
     project = Project(root.resolve())
@@ -89,14 +90,14 @@ def build_command(
     )
     _write_provenance(project, result, builder_id)
     if timings:
-        _write_timings(result, timings)
+        write_trace(timings, result.built, result.plan.nodes)
     rows = _rows(result)
     if as_json:
         emit_json({"wheels": rows, "commit": result.revision.commit, "dirty": result.revision.dirty})
         return
     _print_table(rows)
     if timings:
-        _print_timings(result)
+        print_timings(result.built, result.plan.nodes)
     if result.revision.dirty:
         messages().print("[yellow]uncommitted files:[/] these wheels are marked .dirty; `millcert sign` refuses them")
 
@@ -200,31 +201,6 @@ def _print_plan(
         {"variant": w.variant, "architecture": w.architecture, "node": w.node, "file": w.filename} for w in plan.wheels
     ]
     emit_json({"steps": nodes, "wheels": wheels})
-
-
-def _write_timings(result: BuildResult, path: Path) -> None:
-    # the Trace Event Format that chrome://tracing and Perfetto read; times in microseconds
-    lanes: list[float] = []
-    events = []
-    for built in sorted((b for b in result.built.values() if not b.cached), key=lambda b: b.start):
-        lane = next((i for i, end in enumerate(lanes) if end <= built.start), len(lanes))
-        lanes[lane:] = [built.end, *lanes[lane + 1 :]]
-        duration = (built.end - built.start) * 1e6
-        events.append({"name": built.node, "ph": "X", "pid": 1, "tid": lane, "ts": built.start * 1e6, "dur": duration})
-    path.write_text(json.dumps({"traceEvents": events}))
-
-
-def _print_timings(result: BuildResult) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("step")
-    table.add_column("seconds", justify="right")
-    ran = [built for built in result.built.values() if not built.cached]
-    for built in sorted(ran, key=lambda b: b.start - b.end):
-        table.add_row(built.node, f"{built.end - built.start:.2f}")
-    results().print(table)
-    results().print(f"{len(ran)} steps run, {len(result.built) - len(ran)} looked up")
 
 
 commands = [build_command]
