@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 from tests.support.hermetic import LIMITS, ROOT, Lab, Quiet
 
-from millcert.errors import LimitError
+from millcert.errors import BuildError, LimitError
 from millcert.hermetic.build import Builder
 from millcert.hermetic.derivation import Command, Output
 from millcert.sandbox import Bubblewrap
 from millcert.sandbox.watch import Watch
 from millcert.store import Store
+from millcert.targets import Limits
 
 MARK = "millcert-attack"
 
@@ -248,13 +249,39 @@ def test_interrupting_stops_every_step(lab: Lab) -> None:
     assert living(lab.mark) == []
 
 
-def test_the_error_of_a_build_names_the_limit_and_where_it_is_set(lab: Lab, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    node = Command("greedy", ("/usr/bin/python3.11", "-c", "while True: pass"), Output("root"), {}, ())
-    builder = Builder(store, Bubblewrap, {}, type(LIMITS)(1, 256, 100, 32, 1), Quiet(), jobs=1)
+def refused(lab: Lab, store: Store, code: str, limits: Limits) -> BuildError:
+    """The error of a build whose one step is some Python."""
+    node = Command("greedy", ("/usr/bin/python3.11", "-c", code), Output("root"), {}, ())
+    builder = Builder(store, Bubblewrap, {}, limits, Quiet(), jobs=1)
     builder._store.checkout = lambda _: lab.root  # type: ignore[method-assign] # the root is the lab's, not this store's
-    with pytest.raises(LimitError) as caught:
+    with pytest.raises(BuildError) as caught:
         builder._bring(node, "1" * 64, {"root": "0" * 64})  # type: ignore[arg-type, dict-item]
-    assert caught.value.evidence["limit"] == "wall_seconds = 1"
-    assert "[limits]" in caught.value.fix
     assert list((store.root / "tmp").iterdir()) == []
+    assert not list((store.root / "records").iterdir())
+    return caught.value
+
+
+def test_the_error_of_a_build_names_the_limit_and_where_it_is_set(lab: Lab, tmp_path: Path) -> None:
+    error = refused(lab, Store(tmp_path / "store"), "while True: pass", Limits(1, 256, 100, 32, 1))
+    assert isinstance(error, LimitError)
+    assert error.evidence["limit"] == "wall_seconds = 1"
+    assert "[limits]" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("code", "limit"),
+    [
+        ("file = open('/tmp/big', 'wb', 0)\nwhile True: file.write(bytes(1 << 20))", "output_mib = 16"),
+        ("bytearray(1 << 40)", "memory_mib = 512"),
+        ("import os\nwhile os.fork() or True: pass", "processes = 100"),
+    ],
+)
+def test_a_program_that_the_kernel_stops_first_has_the_limit_named_too(
+    lab: Lab, tmp_path: Path, code: str, limit: str
+) -> None:
+    """Most programs end at the first error, between two looks of the watch."""
+    if limit.startswith("processes") and not kernel_counts():
+        pytest.skip("root on a machine without a control group of processes to use")
+    error = refused(lab, Store(tmp_path / "store"), code, Limits(30, 512, 100, 16, 1))
+    assert limit in str(error)
+    assert "[limits]" in error.fix

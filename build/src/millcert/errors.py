@@ -18,6 +18,7 @@ __all__ = [
     "LockError",
     "MillcertError",
     "NotReproducibleError",
+    "ProgramError",
     "PublishError",
     "SandboxError",
     "StoreError",
@@ -118,6 +119,10 @@ class LimitError(BuildError):
     """A build step reached a limit of targets.toml: wall time, memory, processes or output size."""
 
     exit_code = 11
+
+
+class ProgramError(BuildError):
+    """The program of a build step is not in the sandbox, or cannot be run there."""
 
 
 class NotReproducibleError(MillcertError):

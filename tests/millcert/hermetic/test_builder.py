@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.hermetic import LIMITS, Quiet
+from tests.support.hermetic import LIMITS, Lab, Quiet
 
-from millcert.errors import BuildError, ConfigError
+from millcert.errors import BuildError, ConfigError, ProgramError, SandboxError
 from millcert.hermetic.build import Builder, Built
 from millcert.hermetic.derivation import Command, Import, Node, Output
-from millcert.sandbox import Outcome, Step
+from millcert.sandbox import Bubblewrap, Mount, Outcome, Step
 from millcert.store import Store
 
 ROOT = Import("root", "none", ())
@@ -78,3 +79,35 @@ def test_steps_that_need_each_other_are_an_error(store: Store) -> None:
     with pytest.raises(ConfigError, match="steps that need each other") as error:
         build(store, [ROOT, command("first"), command("egg", "hen"), command("hen", "egg")])
     assert error.value.evidence["steps"] == "egg, hen"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("/usr/bin/absent", "No such file or directory"),
+        ("absent", "No such file or directory"),
+        ("/usr/lib/python3.11/os.py", "Permission denied"),
+    ],
+)
+def test_a_program_that_cannot_be_run_is_named_with_its_step(
+    lab: Lab, store: Store, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    monkeypatch.setattr(Store, "checkout", lambda *_: lab.root)
+    nodes = [ROOT, Command("stamp", (program, "--version"), Output("root"), {}, ())]
+    with pytest.raises(ProgramError, match=r"^stamp: ") as error:
+        Builder(store, Bubblewrap, {"none": lambda *_: None}, LIMITS, Quiet(), jobs=1).build(nodes)
+    assert (error.value.evidence["program"], error.value.evidence["reason"]) == (program, reason)
+    assert "base.in" in error.value.fix
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_a_sandbox_that_cannot_be_made_is_no_fault_of_the_program(lab: Lab, tmp_path: Path) -> None:
+    step = replace(lab.step("pass"), mounts=(Mount(tmp_path / "absent", "/src"),))
+    with pytest.raises(SandboxError, match="could not be made") as error:
+        lab.sandbox.run(step)
+    assert str(tmp_path / "absent") in error.value.evidence["reason"]
+
+
+def test_a_step_that_speaks_as_bubblewrap_does_has_failed_by_itself(lab: Lab) -> None:
+    outcome = lab.run("print('compiling'); print('bwrap: execvp x: No such file or directory'); sys.exit(1)").outcome
+    assert (outcome.status, outcome.not_started) == (1, "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from millcert.errors import BuildError, ConfigError, LimitError, NotReproducibleError
+from millcert.errors import BuildError, ConfigError, LimitError, NotReproducibleError, ProgramError
 from millcert.hermetic.derivation import Command, Import, Node, Output
 from millcert.model import Digest
 from millcert.sandbox import Mount, Sandbox, Step
@@ -173,10 +173,18 @@ class Builder:
                 f"{node.name}: stopped at a limit", limit=outcome.exceeded, log=_last_lines(outcome.log),
                 fix="raise it in [limits] of targets.toml if the step really needs more",
             )  # fmt: skip
+        if outcome.not_started:
+            raise ProgramError(
+                f"{node.name}: its program cannot be run in the sandbox",
+                program=node.argv[0], reason=outcome.not_started, inputs=", ".join(sorted(node.inputs)) or None,
+                fix="the program, its interpreter and its loader must be in the packages of lockfiles/debian/base.lock "
+                "(add one to base.in, then `millcert lock debian/base`) or in an input of the step",
+            )  # fmt: skip
         if outcome.status != 0:
             raise BuildError(
                 f"{node.name}: the command failed",
                 status=outcome.status, command=" ".join(node.argv), log=_last_lines(outcome.log),
+                fix=_suspicion(outcome.log, self._limits),
             )  # fmt: skip
         for path in node.outputs:
             if not (folder / path).is_file():
@@ -222,6 +230,21 @@ class _Order:
 
     def _take(self, names: Iterable[str]) -> list[Node]:
         return [self._waiting.pop(name) for name in names]
+
+
+# what a program says of a limit that the kernel kept, and that it did not survive for the watch to see
+_SIGNS = {
+    "No space left on device": "output_mib", "File too large": "output_mib", "Cannot allocate memory": "memory_mib",
+    "MemoryError": "memory_mib", "OutOfMemory": "memory_mib", "Resource temporarily unavailable": "processes",
+}  # fmt: skip
+
+
+def _suspicion(log: str, limits: Limits) -> str:
+    keys = dict.fromkeys(key for sign, key in _SIGNS.items() if sign in log)
+    named = ", ".join(f"{key} = {getattr(limits, key)}" for key in keys)
+    return (
+        f"it seems to have met {named}: raise that in [limits] of targets.toml if it really needs more" if keys else ""
+    )
 
 
 def _last_lines(log: str) -> str:

@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
@@ -28,6 +30,7 @@ __all__ = ["Bubblewrap"]
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _TROUBLE = ("bwrap: ", "keeper: ")
+_NO_PROGRAM = re.compile(r"bwrap: execvp .*: ([^:]+)\n")  # its last call, inside a sandbox that was made
 _OWN = 2  # processes of bubblewrap's own, and one more, so that a step passes its limit before the kernel stops it
 
 
@@ -62,12 +65,14 @@ class Bubblewrap:
                 exceeded = watch.until_exit(keeper.pid, inside)
             # a step may write its last too much and exit between two looks
             outcome = Outcome(keeper.returncode, log.text(), exceeded or watch.passed_on_disk())
-        if outcome.status == 1 and outcome.log.startswith(_TROUBLE):
-            raise SandboxError(
-                "the sandbox could not be made", reason=outcome.log.strip(),
-                fix="allow unprivileged user namespaces, or build on a machine (not in a container) that has them",
-            )  # fmt: skip
-        return outcome
+        if outcome.status != 1 or not outcome.log.startswith(_TROUBLE):
+            return outcome
+        if refused := _NO_PROGRAM.fullmatch(outcome.log):
+            return replace(outcome, not_started=refused[1])
+        raise SandboxError(
+            "the sandbox could not be made", reason=outcome.log.strip(),
+            fix="allow unprivileged user namespaces, or build on a machine (not in a container) that has them",
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def _started(self, step: Step, log: Log) -> Iterator[tuple[subprocess.Popen[bytes], Inside | None]]:

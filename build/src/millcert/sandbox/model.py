@@ -35,11 +35,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: exit status, what it printed, the limit that stopped it if one did."""
+    """How a step ended: exit status, what it printed, the limit that stopped it, why its program did not even start."""
 
     status: int
     log: str
     exceeded: str = ""
+    not_started: str = ""
 
 
 class Sandbox(Protocol):
