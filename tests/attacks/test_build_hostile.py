@@ -43,7 +43,7 @@ facts = {
     "home": os.path.expanduser("~"), "here": os.getcwd(), "environment": dict(os.environ), "locale": locale.getlocale(),
     "zone": time.tzname, "hash": hash("seed"), "umask": os.umask(0), "argv": sys.argv, "nice": os.nice(0),
     "path": sys.path, "executable": sys.executable, "times": {
-        path: os.stat(path).st_mtime_ns for base in ("/src", "/usr/lib/python3.11", "/etc")
+        path: os.lstat(path).st_mtime_ns for base in ("/src", "/usr", "/etc")
         for path in (os.path.join(b, n) for b, ds, fs in os.walk(base) for n in [*ds, *fs])},
     "modes": {path: oct(os.lstat(path).st_mode) for base in ("/src", "/usr/lib/python3.11")
               for path in (os.path.join(b, n) for b, ds, fs in os.walk(base) for n in [*ds, *fs])},
@@ -113,6 +113,7 @@ for target in targets:
     for base, folders, files in os.walk(target):
         for name in files:
             try:
+                os.chmod(os.path.join(base, name), 0o644)
                 with open(os.path.join(base, name), "a") as file:
                     file.write("poison")
                 facts.append(os.path.join(base, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ try:
 except OSError as error:
     print(json.dumps(error.strerror))""").found
     assert found == "Operation not permitted"
+
+
+def test_a_device_node_is_not_stored_either(store: Store, tmp_path: Path) -> None:
+    """The kernel refuses to make one; where it once did not, what was made would be opened by the store."""
+    try:
+        os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root may make a device node")
+    with pytest.raises(UnsafeArchiveError):
+        store.add_tree(tmp_path)
 
 
 def test_nothing_outside_the_output_can_be_written(lab: Lab) -> None:

@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
 
 def planted(store: Store, folder: Path) -> Digest:
     """A tree of two files with a record, checked out."""
-    (folder / "sub").mkdir(parents=True)
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
     (folder / "tool").write_text("#!/bin/sh\n")
     (folder / "tool").chmod(0o755)
     (folder / "sub" / "data").write_text("data")
@@ -91,6 +91,22 @@ def test_verify_finds_it_and_the_next_time_nothing(store: Store, tmp_path: Path,
     ALTERATIONS[alteration](store, tree)
     assert verify(Store(store.root)).problems
     assert verify(Store(store.root)).problems == ()
+
+
+def test_a_store_that_was_copied_shows_steps_the_same_times_and_modes(store: Store, tmp_path: Path) -> None:
+    """A step can write down when a link was made, or who could read a folder."""
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "link").symlink_to("sub")
+    tree = planted(store, tmp_path / "folder")
+    places = [store.root / "trees" / tree / name for name in (".", "link", "sub", "sub/data", "tool")]
+    wanted = [(315532800, mode) for mode in (0o755, 0o777, 0o755, 0o444, 0o555)]  # 1980, as the reference says
+    assert [(state.st_mtime, state.st_mode & 0o7777) for state in map(os.lstat, places)] == wanted
+    for place, mode in zip(places, (0o700, 0, 0o700, 0o640, 0o750), strict=True):
+        if mode:
+            place.chmod(mode)
+        os.utime(place, (1, 1), follow_symlinks=False)
+    Store(store.root).checkout(tree)
+    assert [(state.st_mtime, state.st_mode & 0o7777) for state in map(os.lstat, places)] == wanted
 
 
 def test_a_record_of_another_derivation_is_not_believed(store: Store, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.support.hermetic import LIMITS, Lab
+from tests.support.hermetic import LIMITS, ROOT, Lab, run_millcert
 
+from millcert.cli import main
 from millcert.hermetic.build import environment_of
 from millcert.sandbox import Outcome, Step
-from millcert.sandbox.audit import audit, judge
+from millcert.sandbox.audit import Claim, audit, judge
 
 PYTHON = "/usr/bin/python3.11"
 
@@ -71,3 +72,21 @@ def test_a_claim_that_is_broken_is_said_to_be(seen: dict[str, Any], key: str) ->
 
 def test_every_observation_is_judged(seen: dict[str, Any]) -> None:
     assert set(seen) == set(BROKEN)
+
+
+def test_the_command_ends_with_how_many_hold(lab: Lab) -> None:
+    done = run_millcert("sandbox", "audit", "--project", str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{len(BROKEN)} of {len(BROKEN)} claims hold"
+
+
+def test_the_command_fails_where_one_does_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("millcert.sandbox.audit.audit", lambda *_: [Claim("nothing leaks", "a leak", held=False)])
+    with pytest.raises(SystemExit) as ended:
+        main(["sandbox", "audit", "--project", str(ROOT)])
+    assert ended.value.code == 9
+    printed = capsys.readouterr()
+    assert "BROKEN" in printed.out
+    assert "nothing leaks" in printed.err

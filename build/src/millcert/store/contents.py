@@ -144,7 +144,6 @@ class Store:
             target = self._blob(found, executable=executable)
             target.parent.mkdir(exist_ok=True)
             temporary.chmod(0o555 if executable else 0o444)
-            os.utime(temporary, _TIME)
             temporary.replace(target)
         return found
 
@@ -197,6 +196,7 @@ class Store:
             if not folder.is_dir():
                 self._unpack(tree, folder)
             self._check_folder(tree, folder)
+            _settle(folder)
         except (StoreError, HashMismatchError):
             self.set_aside(self._blob(digest))  # so that its derivation is no longer taken for built
             raise
@@ -208,7 +208,6 @@ class Store:
             temporary.mkdir()
             for entry in tree.entries:
                 self._place(entry, temporary / entry.path)
-            _settle(temporary)
             # another process may have been quicker; its folder is as good as ours
             with contextlib.suppress(FileExistsError, OSError):
                 temporary.rename(folder)
@@ -331,9 +330,16 @@ class Store:
 
 
 def _settle(folder: Path) -> None:
-    for base, _, _ in os.walk(folder, topdown=False):
-        Path(base).chmod(0o755)
-        os.utime(base, _TIME)
+    """Even out what a step can read besides bytes; a store that was copied, or restored, has times of its own."""
+    for base, folders, files in os.walk(folder):
+        for name in (".", *files, *folders):
+            path = f"{base}/{name}"
+            state = os.lstat(path)
+            mode = 0o755 if stat.S_ISDIR(state.st_mode) else 0o555 if state.st_mode & stat.S_IXUSR else 0o444
+            if not stat.S_ISLNK(state.st_mode) and stat.S_IMODE(state.st_mode) != mode:
+                os.chmod(path, mode)  # noqa: PTH101 - strings, for speed
+            if state.st_mtime_ns != _TIME[1] * 10**9:
+                os.utime(path, _TIME, follow_symlinks=False)
 
 
 def _remove(path: Path) -> None:
