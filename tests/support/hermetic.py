@@ -181,10 +181,10 @@ def run_python(code: str, *arguments: str, **options: Any) -> subprocess.Popen[s
     )  # fmt: skip
 
 
-def run_millcert(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The ``millcert`` command, to its end."""
+def run_millcert(*arguments: str, prefix: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    """The ``millcert`` command, to its end; ``prefix`` is a program that runs it."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **options.pop("env", {})}
     return subprocess.run(
-        [sys.executable, "-m", "millcert", *arguments],
+        [*prefix, sys.executable, "-m", "millcert", *arguments],
         text=True, capture_output=True, env=environment, check=False, **options,
     )  # fmt: skip

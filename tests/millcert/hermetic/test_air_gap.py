@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,18 +56,25 @@ def test_a_build_from_a_kit_with_no_network_gives_the_same_bytes(
 ) -> None:
     before = digest_in(run_millcert("build", "cpu", "--arch", "x86_64", "--project", str(project), "--json"))
     locks = ("--lock", "toolchain/any", "--lock", "toolchain/checks", "--lock", "debian/base")
-    kit = tmp_path / "kit.tar"
+    kit = tmp_path / "folder" / "kit.tar"  # made where it is not there
     exported = run_millcert("store", "export", *locks, "--project", str(project), "--output", str(kit))
     assert exported.returncode == 0, exported.stderr
     store = tmp_path / "store"
     imported = run_millcert("store", "import", str(kit), "--store", str(store), "--json")
     assert imported.returncode == 0, imported.stderr
     lend(warm_store, store)
-    # the machine has no network, and its indexes and mirrors could not be reached if it had
+    # the machine has no network (for root, who may take it away), and its indexes and mirrors lie nowhere
+    offline = ("unshare", "--net") if os.geteuid() == 0 else ()
     nowhere = {"PIP_INDEX_URL": "http://192.0.2.1/", "MILLCERT_DEBIAN_MIRROR": "http://192.0.2.1/"}
     build = ("build", "cpu", "--arch", "x86_64", "--project", str(project), "--store", str(store))
-    done = run_millcert(*build, "--dist", str(tmp_path / "dist"), "--json", env=nowhere)
+    trace = tmp_path / "trace.json"
+    done = run_millcert(
+        *build, "--dist", str(tmp_path / "dist"), "--json", "--timings", str(trace), env=nowhere, prefix=offline
+    )
     assert digest_in(done) == before
+    drawn = [event["name"] for event in json.loads(trace.read_bytes())["traceEvents"] if event["ph"] == "X"]
+    assert {"root", "wheel-cpu-x86_64", "check-wheel-cpu-x86_64"} <= set(drawn)
+    assert not set(drawn) & set(LENT), "what was looked up took no time"
 
 
 def test_a_kit_without_its_files_is_not_made(project: Path, tmp_path: Path) -> None:
@@ -87,3 +95,12 @@ def test_a_shared_store_spares_the_network(warm_store: Store, project: Path, tmp
     done = run_millcert(*build, "--store-from", str(warm_store.root), "--dist", str(tmp_path / "dist"), env=nowhere)
     (wheel,) = (project / "dist").glob("*.whl")
     assert (tmp_path / "dist" / wheel.name).read_bytes() == wheel.read_bytes(), done.stderr
+
+
+def test_a_kit_that_finds_the_disk_full_says_so(warm_store: Store, project: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "millcert", "store", "export", "--lock", "debian/base"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(command, cwd=project, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 8
+    assert done.stderr.startswith("error: no space is left")

@@ -15,7 +15,7 @@ from millcert.model import Digest, digest_of
 from millcert.store import Store
 from millcert.store.difference import compare_trees
 from millcert.store.garbage import collect
-from millcert.store.references import find_digest, references
+from millcert.store.references import find_digest, find_tree, references
 
 DAY = 86400.0
 
@@ -109,17 +109,42 @@ def test_differences_name_path_kind_and_first_byte(store: Store, tmp_path: Path)
     ]
 
 
+def test_a_derivation_stands_for_what_it_gave(store: Store, tmp_path: Path) -> None:
+    """An error about two outputs names the derivation too; that is what people paste."""
+    tree = tree_of(store, tmp_path / "made", library="\x7fELF")
+    key = record(store, "link", tree)
+    assert find_tree(store, key[:12]) == find_tree(store, tree[:12]) == tree
+    with pytest.raises(UsageError, match="not a tree"):
+        find_tree(store, digest_of(b"\x7fELF"))
+
+
+def test_without_locks_nothing_is_removed_and_nothing_is_said_to_be_garbage(store: Store, tmp_path: Path) -> None:
+    """From the wrong folder no lock is read: what it pins would look like garbage."""
+    pinned = store.add_bytes(b"a locked wheel, last built with long ago")
+    place = ("--store", str(store.root), "--project", str(tmp_path))
+    collected = run_millcert("store", "gc", *place)
+    assert collected.returncode == 3
+    assert "--project" in collected.stderr
+    assert store.has(pinned)
+    assert "no locks here were asked" in run_millcert("store", "why", pinned, *place).stderr
+
+
 def test_the_commands_answer_in_text_and_json(store: Store, tmp_path: Path) -> None:
     tree = tree_of(store, tmp_path / "made", library="\x7fELF")
     record(store, "link", tree)
     place = ("--store", str(store.root))
     verified = run_millcert("store", "verify", *place, "--json")
     assert json.loads(verified.stdout)["problems"] == []
+    assert "every byte is right" in run_millcert("store", "verify", *place).stdout
     why = run_millcert("store", "why", tree[:10], *place, "--project", str(tmp_path))
     assert "gave this tree" in why.stdout
     blob = store.root / "blobs" / digest_of(b"\x7fELF")[:2] / digest_of(b"\x7fELF")
     blob.chmod(0o644)
     blob.write_text("altered")
-    assert run_millcert("store", "verify", *place).returncode == 6
+    wrong = run_millcert("store", "verify", *place)
+    assert wrong.returncode == 6
+    assert "2 wrong" in wrong.stdout.splitlines()[0]  # the blob, and the record of its tree
+    (aside,) = (store.root / "tmp").glob("corrupt-*")
+    assert f"set aside in: {aside.parent}" in wrong.stderr
     assert run_millcert("store", "verify", *place).returncode == 0
     assert run_millcert("store", "why", "ffffffffff", *place, "--project", str(tmp_path)).returncode == 2

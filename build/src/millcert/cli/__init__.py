@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import click
 
 from millcert import __version__
 from millcert.cli.console import fail
-from millcert.errors import MillcertError
+from millcert.errors import DiskFullError, MillcertError
 
 __all__ = ["main"]
 
@@ -75,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except MillcertError as error:
         fail(error, as_json="--json" in arguments)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = DiskFullError("no space is left where this writes", file=error.filename, fix="free some space")
+        fail(full, as_json=False)
+        sys.exit(full.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -55,7 +55,10 @@ def audit_command(root: Path, store_root: Path | None, as_json: bool) -> None:
     else:
         _print(claims)
     if broken := [claim.text for claim in claims if not claim.held]:
-        raise SandboxError("the sandbox does not keep what it promises on this machine", claims="; ".join(broken))
+        raise SandboxError(
+            "the sandbox does not keep what it promises on this machine",
+            claims="; ".join(broken), fix="publish nothing that this machine builds until every claim holds",
+        )  # fmt: skip
 
 
 def _print(claims: Sequence[Claim]) -> None:
@@ -69,6 +72,7 @@ def _print(claims: Sequence[Claim]) -> None:
         state = Text("holds", style="green") if claim.held else Text("BROKEN", style="bold red")
         table.add_row(state, Text(claim.text), Text(claim.observed))
     results().print(table)
+    results().print(f"{sum(claim.held for claim in claims)} of {len(claims)} claims hold")
 
 
 commands: list[click.Command] = [sandbox_command]

@@ -14,7 +14,7 @@ import click
 
 from millcert.cli.build import project_option, store_option
 from millcert.cli.console import emit_json, json_option, messages, results
-from millcert.errors import HashMismatchError, UsageError
+from millcert.errors import ConfigError, HashMismatchError, UsageError
 
 if TYPE_CHECKING:
     from millcert.model import Digest
@@ -59,9 +59,17 @@ def _pinned(project: Path, names: Iterable[str] = ()) -> dict[Digest, str]:
 @store_option
 @json_option
 def gc_command(keep_days: float, dry_run: bool, root: Path, store_root: Path | None, as_json: bool) -> None:
-    """Remove what neither the project's locks nor a recent build needs."""
+    """Remove what neither the project's locks nor a recent build needs.
+
+    Of a store that several projects share, the locks of one are read; recent builds of all are kept.
+    """
     from millcert.store.garbage import collect
 
+    if not (root / "lockfiles").is_dir():
+        raise ConfigError(
+            "no locks here to say what must be kept",
+            folder=root.resolve() / "lockfiles", fix="run from the project's root, or pass --project",
+        )  # fmt: skip
     collected = collect(_open(store_root), _pinned(root.resolve()), time.time() - keep_days * _DAY, dry_run=dry_run)
     if as_json:
         emit_json(dataclasses.asdict(collected) | {"dry_run": dry_run})
@@ -69,8 +77,8 @@ def gc_command(keep_days: float, dry_run: bool, root: Path, store_root: Path | N
     verb = "would remove" if dry_run else "removed"
     results().print(
         f"{verb} {collected.removed_blobs} blobs ({collected.removed_bytes / 1e6:.1f} MB), {collected.removed_trees} "
-        f"unpacked trees, {collected.removed_records} records; kept {collected.kept_blobs} blobs, "
-        f"{collected.kept_records} records",
+        f"unpacked trees, {collected.removed_records} records; kept {collected.kept_blobs} blobs "
+        f"({collected.kept_bytes / 1e6:.1f} MB), {collected.kept_records} records"
     )
 
 
@@ -84,20 +92,22 @@ def verify_command(store_root: Path | None, as_json: bool) -> None:
     """
     from millcert.store.audit import verify
 
-    report = verify(_open(store_root))
+    store = _open(store_root)
+    report = verify(store)
     if as_json:
         emit_json(dataclasses.asdict(report))
     else:
         results().print(
             f"{report.blobs} blobs ({report.size / 1e6:.1f} MB), {report.trees} unpacked trees, "
-            f"{report.records} records"
+            f"{report.records} records: {f'{len(report.problems)} wrong' if report.problems else 'every byte is right'}"
         )
         for problem in report.problems:
             results().print(f"{problem.path}: {problem.reason}", markup=False)
     if report.problems:
         raise HashMismatchError(
             "the store held what it should not; that was put out of use", problems=len(report.problems),
-            first=f"{report.problems[0].path}: {report.problems[0].reason}", fix="build or fetch again",
+            first=f"{report.problems[0].path}: {report.problems[0].reason}", set_aside_in=store.root / "tmp",
+            fix="build or fetch again; `millcert store gc` removes what was set aside",
         )  # fmt: skip
 
 
@@ -111,7 +121,7 @@ def why_command(digest: str, root: Path, store_root: Path | None, as_json: bool)
     from millcert.store.references import find_digest, references
 
     store = _open(store_root)
-    found = find_digest(store, digest.removeprefix("sha256:"))
+    found = find_digest(store, digest.removeprefix("sha256:").removesuffix(".x"))
     reasons = [{"holder": reference.holder, "role": reference.role} for reference in references(store, found)]
     if name := _locks_of(root.resolve()).get(found):
         reasons.insert(0, {"holder": name[0], "role": f"pins it as {name[1]}"})
@@ -119,8 +129,12 @@ def why_command(digest: str, root: Path, store_root: Path | None, as_json: bool)
         emit_json({"sha256": found, "needed_by": reasons})
         return
     results().print(found)
-    for reason in reasons or [{"holder": "nothing", "role": "needs it: `millcert store gc` will remove it"}]:
+    for reason in reasons:
         results().print(f"  {reason['holder']} {reason['role']}", markup=False)
+    if not reasons:
+        results().print("  nothing needs it: `millcert store gc` will remove it")
+    if not (root / "lockfiles").is_dir():
+        messages().print("[yellow]no locks here were asked:[/] run from the project's root, or pass --project")
 
 
 def _locks_of(project: Path) -> dict[Digest, tuple[str, str]]:
@@ -141,12 +155,15 @@ def _locks_of(project: Path) -> dict[Digest, tuple[str, str]]:
 @store_option
 @json_option
 def diff_command(first: str, second: str, store_root: Path | None, as_json: bool) -> None:
-    """Compare two trees, by digest or beginning of one. Exit code 1 where they differ."""
+    """Compare two trees, by digest or beginning of one; a derivation stands for what it gave.
+
+    Exit code 1 where they differ.
+    """
     from millcert.store.difference import compare_trees
-    from millcert.store.references import find_digest
+    from millcert.store.references import find_tree
 
     store = _open(store_root)
-    found = list(compare_trees(store, find_digest(store, first), find_digest(store, second)))
+    found = list(compare_trees(store, find_tree(store, first), find_tree(store, second)))
     if as_json:
         emit_json({"differences": [dataclasses.asdict(difference) for difference in found]})
     for difference in () if as_json else found:
@@ -175,6 +192,7 @@ def export_command(names: Sequence[str], output: Path | None, root: Path, store_
             raise UsageError("a kit is binary", fix="redirect it to a file, or give --output FILE")
         size = export_kit(store, files, sys.stdout.buffer)
     else:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(output) as stream:
             size = export_kit(store, files, stream)
     messages().print(f"{len(files)} files, {size / 1e6:.1f} MB")

@@ -25,6 +25,7 @@ class Collected:
     removed_trees: int
     removed_bytes: int
     kept_blobs: int
+    kept_bytes: int
     kept_records: int
 
 
@@ -41,12 +42,14 @@ def collect(store: Store, pinned: Iterable[Digest], since: float, *, dry_run: bo
         needed = reachable(store, [*pinned, *roots])
         old_records = [record.path for record in known if record.used < since]
         old_trees = [path for path in (store.root / "trees").iterdir() if path.name not in roots]
-        old_blobs = [path for path in _blobs(store) if path.name.removesuffix(".x") not in needed]
-        size = sum(path.stat().st_size for path in old_blobs)
-        kept_blobs = sum(1 for _ in _blobs(store)) - len(old_blobs)
+        sizes = {path: path.stat().st_size for path in _blobs(store)}
+        old_blobs = [path for path in sizes if path.name.removesuffix(".x") not in needed]
+        size = sum(sizes[path] for path in old_blobs)
+        kept_size = sum(sizes.values()) - size
         if not dry_run:
             _remove(store, old_records, old_trees, old_blobs)
-    return Collected(len(old_blobs), len(old_records), len(old_trees), size, kept_blobs, len(kept))
+    kept_blobs = len(sizes) - len(old_blobs)
+    return Collected(len(old_blobs), len(old_records), len(old_trees), size, kept_blobs, kept_size, len(kept))
 
 
 def _blobs(store: Store) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from millcert.model import Digest, parse_digest
 from millcert.store.contents import Store
 from millcert.tree import Tree
 
-__all__ = ["Record", "Reference", "find_digest", "reachable", "records", "references", "tree_or_none"]
+__all__ = ["Record", "Reference", "find_digest", "find_tree", "reachable", "records", "references", "tree_or_none"]
 
 _MOST_TREE = 64 << 20  # bytes; a larger blob is not looked at as a tree
 _TREE_START = b'{"entries":'
@@ -87,6 +87,15 @@ def find_digest(store: Store, start: str) -> Digest:
             found=start, digests=", ".join(sorted(names)[:8]) or None,
         )  # fmt: skip
     return Digest(names.pop())
+
+
+def find_tree(store: Store, start: str) -> Digest:
+    """The tree whose digest begins so, or that the derivation gave whose key does; UsageError for none, or several."""
+    digest = find_digest(store, start)
+    given = next((record.tree for record in records(store) if record.key == digest), digest)
+    if tree_or_none(store, given) is None:
+        raise UsageError("not a tree, nor a derivation whose tree is there", found=digest)
+    return given
 
 
 def references(store: Store, digest: Digest) -> Iterator[Reference]:
