@@ -5,7 +5,7 @@
 
 namespace wootz {
 
-// A line's elements; `chunk` of them go to each gridDim.y of a scan.
+// A line's elements; `chunk` of them go to each gridDim.y.
 struct Line {
   i64 length;
   i64 step;      // of the input, in elements
@@ -81,17 +81,23 @@ struct argmin {
   }
 };
 
+// A warp a line or chunk of one. The winners of several chunks go side by side, and are `among` what the next launch asks.
 template <class F, class C>
-__device__ __forceinline__ void place(const C* x, i64* out, const Line& line, const Layout<2>& lines) {
+__device__ __forceinline__ void place(const C* x, const i64* among, i64* out, const Line& line, const Layout<2>& lines) {
   const u32 number = blockIdx.x * blockDim.y + threadIdx.y;
   if (number >= lines.units) return;
   i64 at[2];
   locate(lines, number, at);
   const C* start = x + at[1];
-  i64 best = threadIdx.x < line.length ? threadIdx.x : 0;
+  if (among != nullptr) among += number * line.length;
+  const i64 from = blockIdx.y * line.chunk;
+  const i64 to = from + line.chunk < line.length ? from + line.chunk : line.length;
+  const i64 mine = from + threadIdx.x < to ? from + threadIdx.x : from;
+  i64 best = among != nullptr ? among[mine] : mine;
   C value = start[best * line.step];
 #pragma unroll 1
-  for (i64 i = best + warp_size; i < line.length; i += warp_size) {
+  for (i64 j = mine + warp_size; j < to; j += warp_size) {
+    const i64 i = among != nullptr ? among[j] : j;
     const C next = start[i * line.step];
     if (F::wins(next, i, value, best)) value = next, best = i;
   }
@@ -101,7 +107,7 @@ __device__ __forceinline__ void place(const C* x, i64* out, const Line& line, co
     const i64 its = lane_of(best, mask);
     if (F::wins(other, its, value, best)) value = other, best = its;
   }
-  if (threadIdx.x == 0) out[at[0]] = best;
+  if (threadIdx.x == 0) out[gridDim.y > 1 ? static_cast<i64>(number) * gridDim.y + blockIdx.y : at[0]] = best;
 }
 
 // out[.., index, ..] += x, along a line in order, so that the sum does not depend on the machine: a thread a line.
@@ -149,8 +155,9 @@ __device__ __forceinline__ void add_runs(const i64* places, const i64* order, co
     scan<join::name>(x, y, before, totals, line, lines);                                                        \
   }
 #define WOOTZ_place(name, in, out)                                                                         \
-  WOOTZ_KERNEL(place, name, in, out, 256, const in* x, out* y, WOOTZ_PLAN Line line, WOOTZ_PLAN Layout<2> lines) { \
-    place<name>(x, y, line, lines);                                                                        \
+  WOOTZ_KERNEL(place, name, in, out, 256, const in* x, const i64* among, out* y, WOOTZ_PLAN Line line,     \
+               WOOTZ_PLAN Layout<2> lines) {                                                               \
+    place<name>(x, among, y, line, lines);                                                                 \
   }
 #define WOOTZ_add_at(name, in, out)                                                                       \
   WOOTZ_KERNEL(add_at, name, in, out, 256, const i64* indices, const in* x, out* y, i64 extent, i64 index_step, \

@@ -126,6 +126,11 @@ def test_the_first_extremum_and_the_first_nan(op: Any, cupy: Any) -> None:
     same(lambda t: op(t, 1), x)
     same(op, x)
     same(op, np.float64(3.0))
+    long = random.integers(0, 4, (3, 6200)).astype(float)  # several warps share a line
+    for t in (long, long.astype("i8"), np.where(np.arange(6200) % 2500 == 2400, np.nan, long)):
+        same(lambda t: op(t, 1), t)
+        same(lambda t: op(t.T.contiguous(), 0), t)
+        same(op, t)
 
 
 # Indices

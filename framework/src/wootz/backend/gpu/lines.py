@@ -18,7 +18,7 @@ from wootz.errors import DTypeError
 
 __all__ = ["ARRAYS", "OPS", "at", "order", "place", "running", "sorted_pairs"]
 
-_CHUNK = 2048  # elements of a line that one warp scans; a longer line is shared
+_CHUNK = 2048  # elements of a line that one warp takes; a longer line is shared
 _NEAR = 1024  # pairs that one block sorts
 
 
@@ -72,11 +72,22 @@ def place(cuda: Cuda, op: str, t: Tensor, dim: int) -> Tensor:
     """Where the first extremum along a dimension is ("argmax" or "argmin"), the dimension left out."""
     t = as_type(cuda, t, _computing(t.dtype))
     out = cuda.empty(_without(t.shape, dim), _core.int64)
-    plan = geometry.line(t.shape[dim], t.stride(dim))
-    strides = [tuple(out.stride()), _without(tuple(t.stride()), dim)]
-    for launch in geometry.lines(out.shape, strides, True) if out.numel() else ():
+    if out.numel() == 0:
+        return out
+    symbol, strides = f"{op}_{KINDS[t.dtype.name]}_i64", [tuple(out.stride()), _without(tuple(t.stride()), dim)]
+    length = t.shape[dim]
+    chunk = max(_CHUNK, -(-length // geometry.MAX_GRID_Y))
+    chunks = -(-length // chunk)
+    among = None if chunks == 1 else cuda.empty((out.numel(), chunks), _core.int64)
+    whole = geometry.line(chunks if chunks > 1 else length, t.stride(dim))
+    for launch, shared in zip(
+        geometry.lines(out.shape, strides, True), geometry.lines(out.shape, strides, True, chunks), strict=True
+    ):
         to, given = launch.offsets
-        cuda.launch(f"{op}_{KINDS[t.dtype.name]}_i64", launch, at(t, given), at(out, to), plan, launch.plan)
+        if among is not None:
+            part = geometry.line(length, t.stride(dim), 0, chunk)
+            cuda.launch(symbol, shared, at(t, given), None, among, part, shared.plan)
+        cuda.launch(symbol, launch, at(t, given), among, at(out, to), whole, launch.plan)
     return out
 
 
