@@ -500,7 +500,7 @@ def _cuda(cupy: EmulatedCupy) -> Any:
     return SimpleNamespace(
         Device=Device, Stream=_stream_class(cupy), Event=Event, MemoryPointer=MemoryPointer, MemoryPool=MemoryPool,
         UnownedMemory=unowned, ExternalStream=external, alloc=alloc, alloc_pinned_memory=pinned,
-        using_allocator=using_allocator,
+        using_allocator=using_allocator, set_allocator=lambda allocator: setattr(cupy, "_allocator", allocator),
         get_current_stream=lambda: cupy.stream, get_elapsed_time=lambda a, b: b.at - a.at, memory=memory, device=device,
         driver=SimpleNamespace(CUDADriverError=CUDADriverError), runtime=_runtime(cupy), cublas=cublas(cupy),
         nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
