@@ -309,7 +309,8 @@ class Module:
     def to(self: M, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> M:
         """Moves parameters and buffers to a device, and floating-point ones to a dtype.
 
-        ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)`` (its device and dtype).
+        ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(tensor)`` (its device and dtype). Copies are
+        waited for, whatever ``non_blocking`` says: the memory they come from is let go at once.
         """
         device, dtype = parse_to(args, device, dtype)
         if dtype is not None and not dtype.is_floating_point:
