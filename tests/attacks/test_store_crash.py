@@ -59,6 +59,27 @@ def test_kill_9_at_any_moment_leaves_a_store_that_verifies(tmp_path: Path) -> No
     assert report.blobs > 20
 
 
+def test_a_tree_is_unpacked_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "store")
+    (tmp_path / "folder").mkdir()
+    for name in ("first", "second"):
+        (tmp_path / "folder" / name).write_text(name)
+    tree = store.add_tree(tmp_path / "folder")
+    linked: list[Path] = []
+
+    def link_one_and_die(path: Path, blob: Path) -> None:
+        if linked:
+            raise KeyboardInterrupt
+        os.link(blob, path)
+        linked.append(path)
+
+    monkeypatch.setattr(Path, "hardlink_to", link_one_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        store.checkout(tree)
+    assert linked
+    assert list((store.root / "trees").iterdir()) == []
+
+
 def test_what_a_living_process_works_on_is_not_cleaned_away(tmp_path: Path) -> None:
     first = Store(tmp_path / "store")
     with first.temporary() as work:
