@@ -109,6 +109,20 @@ def test_a_store_that_was_copied_shows_steps_the_same_times_and_modes(store: Sto
     assert [(state.st_mtime, state.st_mode & 0o7777) for state in map(os.lstat, places)] == wanted
 
 
+def test_a_time_that_cannot_be_evened_out_is_not_shown_to_steps(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = planted(store, tmp_path / "folder")
+    os.utime(store.root / "trees" / tree / "tool", (1, 1))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    with pytest.raises(StoreError, match="another user's"):
+        Store(store.root).checkout(tree)
+
+
 def test_a_record_of_another_derivation_is_not_believed(store: Store, tmp_path: Path) -> None:
     """Renaming a record is how one variant's output would be passed off as another's."""
     planted(store, tmp_path / "folder")

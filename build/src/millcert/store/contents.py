@@ -144,6 +144,7 @@ class Store:
             target = self._blob(found, executable=executable)
             target.parent.mkdir(exist_ok=True)
             temporary.chmod(0o555 if executable else 0o444)
+            os.utime(temporary, _TIME)  # already here: a blob may be linked into the store of a user who could not
             temporary.replace(target)
         return found
 
@@ -336,10 +337,16 @@ def _settle(folder: Path) -> None:
             path = f"{base}/{name}"
             state = os.lstat(path)
             mode = 0o755 if stat.S_ISDIR(state.st_mode) else 0o555 if state.st_mode & stat.S_IXUSR else 0o444
-            if not stat.S_ISLNK(state.st_mode) and stat.S_IMODE(state.st_mode) != mode:
-                os.chmod(path, mode)  # noqa: PTH101 - strings, for speed
-            if state.st_mtime_ns != _TIME[1] * 10**9:
-                os.utime(path, _TIME, follow_symlinks=False)
+            try:
+                if not stat.S_ISLNK(state.st_mode) and stat.S_IMODE(state.st_mode) != mode:
+                    os.chmod(path, mode)  # noqa: PTH101 - strings, for speed
+                if state.st_mtime_ns != _TIME[1] * 10**9:
+                    os.utime(path, _TIME, follow_symlinks=False)
+            except PermissionError as error:
+                raise StoreError(
+                    "a file of the store is another user's, and steps would see its time or mode",
+                    file=path, fix="take a store of your own (--store)",
+                ) from error  # fmt: skip
 
 
 def _remove(path: Path) -> None:
