@@ -84,6 +84,58 @@ struct remainder : Plain {
     return Vec<T>::load(x);
   }
 };
+// Where the quotient is right to the unit, what it leaves is exact: by a fused product, or for float32 in float64. If
+// the quotient was rounded up, one divisor too many is taken.
+struct fmod : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE T operator()(T a, T b) const {
+    if (b == 0) return 0;
+    if constexpr (std::is_signed_v<T>)
+      if (b == -1) return 0;
+    return static_cast<T>(a % b);
+  }
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    constexpr bool f32 = std::is_same_v<T, float>;
+#if defined(__FMA__) || defined(__aarch64__)
+    constexpr bool fused = true;
+#else
+    constexpr bool fused = false;
+#endif
+    T x[Vec<T>::size], y[Vec<T>::size], r[Vec<T>::size];
+    a.store(x);
+    b.store(y);
+    int near = f32 || fused;
+    for (int i = 0; i < Vec<T>::size; ++i) {
+      T by = std::fabs(y[i]);
+      near &= (std::fabs(x[i]) / by < T(1 << 22)) & (by < T(INFINITY));
+    }
+    for (int i = 0; i < Vec<T>::size; ++i) {
+      if (!near) {
+        r[i] = std::fmod(x[i], y[i]);
+        continue;
+      }
+      T size = std::fabs(x[i]), by = std::fabs(y[i]), whole = static_cast<T>(static_cast<int32_t>(size / by));
+      T rest = fused ? std::fma(-whole, by, size) : static_cast<T>(double(size) - double(whole) * double(by));
+      r[i] = std::copysign(rest < 0 ? rest + by : rest, x[i]);
+    }
+    return Vec<T>::load(r);
+  }
+};
+struct hypot : Plain {
+  using Plain::Plain;
+  template <class T> WOOTZ_INLINE Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    using V = Vec<T>;
+    constexpr bool f32 = std::is_same_v<T, float>;
+    a = abs(a), b = abs(b);
+    V most = select<T>(a > b, a, b);
+    // Squares neither overflow nor lose digits.
+    V scale = select<T>(most > V(f32 ? 0x1p60 : 0x1p500), V(f32 ? 0x1p-70 : 0x1p-600), V(1));
+    scale = select<T>(most < V(f32 ? 0x1p-40 : 0x1p-400), V(f32 ? 0x1p+90 : 0x1p+650), scale);
+    a = a * scale, b = b * scale;
+    V r = sqrt(a * a + b * b) / scale;
+    return select<T>((a == V(INFINITY)) | (b == V(INFINITY)), V(INFINITY), r);
+  }
+};
 struct pow : Plain {
   using Plain::Plain;
   template <class T> WOOTZ_INLINE T operator()(T a, T b) const {

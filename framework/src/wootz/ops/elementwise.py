@@ -17,7 +17,7 @@ __all__ = [
     "acosh", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asinh",
     "atanh", "bitwise_left_shift", "bitwise_right_shift", "clamp_max", "clamp_min", "copysign", "deg2rad", "exp2",
     "fix", "float_power", "fmax", "fmin", "fmod", "frac", "frexp", "gcd", "greater", "greater_equal", "heaviside",
-    "hypot", "isneginf", "isposinf", "isreal", "lcm", "ldexp", "less", "less_equal", "logaddexp", "logaddexp2",
+    "isneginf", "isposinf", "isreal", "lcm", "ldexp", "less", "less_equal", "logaddexp", "logaddexp2",
     "nan_to_num", "nextafter", "not_equal", "positive", "rad2deg", "rsub", "sgn", "signbit",
 ]  # fmt: skip
 
@@ -184,31 +184,14 @@ def ldexp(self: Tensor, other: Tensor) -> Tensor:
     return self * exp2(floating(other).to(self.dtype) if self.dtype.is_floating_point else floating(other))
 
 
-@array_op(lambda g, out, x, y: g * (x / out), lambda g, out, x, y: g * (y / out), batch=broadcasting)
-def _hypot(xp: Any, x: Any, y: Any) -> Any:
-    return xp.hypot(x, y)
-
-
-@op("N(2, 3), N(3)", "N(2, 3), N()", "N(), N()", reference="np.hypot", inplace=True)
-def hypot(self: Tensor, other: Tensor) -> Tensor:
-    """sqrt(self² + other²), without overflow."""
-    x, y = promoted(self, other)
-    need_floating("hypot", x)
-    return _hypot(x, y)
-
-
-@array_op(lambda g, out, x, y: g, lambda g, out, x, y: -g * _core.trunc((x / y).detach()), batch=broadcasting)
-def _fmod(xp: Any, x: Any, y: Any) -> Any:
-    return xp.fmod(x, y)
-
-
 @op("N(2, 3) * 3, P(3)", "N(2, 3), 0.7", "N(), P()", "I(9, 4), 3", reference="np.fmod", inplace=True)
 def fmod(self: Tensor, other: Other) -> Tensor:
     """The remainder of a division towards zero: it has self's sign."""
-    x, y = promoted(self, other)
-    if not x.dtype.is_floating_point and bool((y == 0).any()):
-        raise ZeroDivisionError("ZeroDivisionError")
-    return _fmod(x, y)
+    if not _core.result_type(self, other).is_floating_point:
+        zero = other == 0
+        if bool(zero.any() if isinstance(zero, Tensor) else zero):
+            raise ZeroDivisionError("ZeroDivisionError")
+    return _core.fmod(self, other)
 
 
 @array_op(lambda g, out, x, y: g * _core.sign(x) * _core.sign(out), None, batch=broadcasting)

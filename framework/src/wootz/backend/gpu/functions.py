@@ -14,7 +14,7 @@ from wootz.backend.gpu.pointwise import compute, fill
 __all__ = ["ARRAYS", "array_op"]
 
 _BY_NAME = (
-    "asinh", "acosh", "atanh", "exp2", "hypot", "fmod", "copysign", "left_shift", "right_shift",
+    "asinh", "acosh", "atanh", "exp2", "copysign", "left_shift", "right_shift",
 )  # fmt: skip
 
 

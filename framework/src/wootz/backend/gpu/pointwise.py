@@ -24,7 +24,7 @@ __all__ = [
 # What the op table says of each op's result: of a floating type, or a bool; the others keep their inputs' type.
 REAL = frozenset(("abs", "complex_angle"))  # of complex numbers
 FLOATING = frozenset((
-    "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu", "elu", "div", "atan2", "lerp",
+    "silu", "gelu_erf", "gelu_slope", "gelu_tanh", "softplus", "leaky_relu", "elu", "div", "atan2", "lerp", "hypot",
     "reciprocal", "sqrt", "rsqrt", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin",
     "acos", "atan", "sinh", "cosh", "tanh", "erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma_of", "sigmoid",
 ))  # fmt: skip
@@ -340,7 +340,7 @@ _UNARY = (
 _BINARY = (
     "add", "sub", "mul", "div", "pow", "maximum", "minimum", "floor_divide", "remainder", "atan2", "relu_backward",
     "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or",
-    "bitwise_xor",
+    "bitwise_xor", "hypot", "fmod",
 )  # fmt: skip
 
 
