@@ -1,41 +1,13 @@
 // Convolutions as packed matrix products whose second operand is never laid out in memory: panels of it are gathered
 // from the image as they are needed (Chetlur et al., "cuDNN", 2014). Few outputs a group (depth-wise) go row by row.
-#include <vector>
-
 #include "core/parallel.h"
-#include "cpu/fill.h"
+#include "cpu/conv.h"
 #include "cpu/gemm.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
 namespace {
 
 constexpr int64_t kFewOutputs = 4;
-
-// Derived sizes. Positions are those of the output; taps those of the kernel; terms are (input, tap) pairs.
-struct Plan {
-  const Conv& c;
-  int64_t image, positions, taps, terms;
-  std::vector<int64_t> tap_offset;  // of each tap within an image
-  bool phased;
-  explicit Plan(const Conv& conv, bool by_phase = true) : c(conv), phased(by_phase) {
-    image = c.size[0] * c.size[1] * c.size[2];
-    positions = c.out[0] * c.out[1] * c.out[2];
-    taps = c.kernel[0] * c.kernel[1] * c.kernel[2];
-    terms = c.inputs * taps;
-    for (int64_t z = 0; z < c.kernel[0]; ++z)
-      for (int64_t y = 0; y < c.kernel[1]; ++y)
-        for (int64_t x = 0; x < c.kernel[2]; ++x)
-          tap_offset.push_back(at(z * c.dilation[0], y * c.dilation[1], column(x * c.dilation[2])));
-  }
-  int64_t column(int64_t x) const { return phased ? x % c.stride[2] * c.phase + x / c.stride[2] : x; }
-  int64_t at(int64_t z, int64_t y, int64_t x) const { return (z * c.size[1] + y) * c.size[2] + x; }
-  int64_t term_offset(int64_t t) const { return t / taps * image + tap_offset[static_cast<size_t>(t % taps)]; }
-  // Where the window of a position begins.
-  int64_t start(int64_t p) const {
-    int64_t x = p % c.out[2], y = p / c.out[2] % c.out[1], z = p / c.out[2] / c.out[1];
-    return at(z * c.stride[0], y * c.stride[1], phased ? x : x * c.stride[2]);
-  }
-};
 
 // `count` neighbouring columns of a panel, from `column` on, that read (write) `from` and what follows.
 struct Run { int64_t column, from, count; };
@@ -274,105 +246,6 @@ template <class T> void weight_tiles(const Conv& c, int64_t parts) {
         }
       }
     }
-  });
-}
-
-// f(row of y, row of x where its first window begins), for every output row of one pair of channels.
-template <class T, class F> WOOTZ_INLINE void each_row(const Plan& plan, T* y, T* x, F f) {
-  const Conv& c = plan.c;
-  for (int64_t z = 0; z < c.out[0]; ++z)
-    for (int64_t r = 0; r < c.out[1]; ++r)
-      f(y + (z * c.out[1] + r) * c.out[2], x + plan.at(z * c.stride[0], r * c.stride[1], 0));
-}
-
-// One output row: all terms are summed in a register before it is written.
-template <class T>
-WOOTZ_INLINE void sum_row(const Plan& plan, const std::vector<int64_t>& offset, const T* weight, T bias, const T* x, T* y) {
-  using V = Vec<T>;
-  int64_t width = plan.c.out[2];
-  auto block = [&](int64_t i) WOOTZ_LAMBDA {
-    V sum(bias);
-    for (int64_t t = 0; t < plan.terms; ++t) sum += V(weight[t]) * V::load(x + offset[static_cast<size_t>(t)] + i);
-    sum.store(y + i);
-  };
-  int64_t i = 0;
-  for (; i + V::size <= width; i += V::size) block(i);
-  if (i < width && width >= V::size) return block(width - V::size);  // some elements twice, to the same value
-  for (; i < width; ++i) {
-    T sum = bias;
-    for (int64_t t = 0; t < plan.terms; ++t) sum += weight[t] * x[offset[static_cast<size_t>(t)] + i];
-    y[i] = sum;
-  }
-}
-
-template <class T> void forward_rows(const Conv& c) {
-  Plan plan(c);
-  auto* bias = static_cast<const T*>(c.bias);
-  std::vector<int64_t> offset;
-  for (int64_t t = 0; t < plan.terms; ++t) offset.push_back(plan.term_offset(t));
-  parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
-    for (int64_t i = begin; i < last; ++i) {
-      int64_t o = i % (c.groups * c.outputs), n = i / (c.groups * c.outputs), g = o / c.outputs;
-      const T* weight = static_cast<const T*>(c.weight) + o * plan.terms;
-      each_row(plan, static_cast<T*>(c.y) + i * plan.positions, static_cast<T*>(c.x) + (n * c.groups + g) * c.inputs * plan.image,
-               [&](T* y, const T* x) WOOTZ_LAMBDA { sum_row(plan, offset, weight, bias ? bias[o] : T(0), x, y); });
-    }
-  });
-}
-
-template <class T> void input_rows(const Conv& c) {
-  Plan plan(c);
-  int64_t width = c.out[2];
-  parallel_for(c.batch * c.groups * c.inputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.taps)), [&](int64_t begin, int64_t last) {
-    for (int64_t i = begin; i < last; ++i) {
-      int64_t channel = i % c.inputs, ng = i / c.inputs, g = ng % c.groups;
-      T* image = static_cast<T*>(c.x) + i * plan.image;
-      std::fill_n(image, plan.image, T(0));
-      for (int64_t o = 0; o < c.outputs; ++o)
-        for (int64_t t = 0; t < plan.taps; ++t) {
-          T w = static_cast<const T*>(c.weight)[(g * c.outputs + o) * plan.terms + channel * plan.taps + t];
-          T* y = static_cast<T*>(c.y) + (ng * c.outputs + o) * plan.positions;
-          each_row(plan, y, image + plan.tap_offset[static_cast<size_t>(t)], [&](const T* __restrict from, T* __restrict to) WOOTZ_LAMBDA {
-            for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
-          });
-        }
-    }
-  });
-}
-
-// Sums over one row of y times x at several terms at once.
-constexpr int kTogether = 5;
-template <class T>
-WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, int64_t n, Vec<T>* sums, T* rest) {
-  using V = Vec<T>;
-  int64_t i = 0;
-  for (; i + V::size <= n; i += V::size) {
-    V g = V::load(y + i);
-    for (int t = 0; t < kTogether; ++t) sums[t] += g * V::load(x + offset[t] + i);
-  }
-  for (; i < n; ++i)
-    for (int t = 0; t < kTogether; ++t) rest[t] += y[i] * x[offset[t] + i];
-}
-
-// x is [batch, channels, size] here.
-template <class T> void weight_rows(const Conv& c) {
-  using V = Vec<T>;
-  Plan plan(c);
-  parallel_for(c.groups * c.outputs, std::max<int64_t>(1, 16384 / (c.batch * plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
-    for (int64_t o = begin; o < last; ++o)
-      for (int64_t first = 0; first < plan.terms; first += kTogether) {
-        int64_t offset[kTogether];
-        for (int t = 0; t < kTogether; ++t) offset[t] = plan.term_offset(std::min(first + t, plan.terms - 1));
-        V sums[kTogether];
-        T rest[kTogether] = {};
-        for (V& v : sums) v = V(T(0));
-        for (int64_t n = 0; n < c.batch; ++n)
-          each_row(plan, static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions,
-                   static_cast<T*>(c.x) + (n * c.groups + o / c.outputs) * c.inputs * plan.image,
-                   [&](const T* y, const T* x) WOOTZ_LAMBDA { add_products(y, x, offset, c.out[2], sums, rest); });
-        for (int64_t t = 0; t < std::min<int64_t>(kTogether, plan.terms - first); ++t)
-          static_cast<T*>(c.weight)[o * plan.terms + first + t] = rest[t] + fold(sums[t], [](T p, T q) { return p + q; });
-      }
   });
 }
 

@@ -145,3 +145,22 @@ def test_layers_start_uniform_within_the_root_of_the_fan_in():
 def test_what_does_not_fit_is_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("width", [1, 3, 7, 14, 16, 17, 28, 33])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+def test_depthwise_rows_of_any_width_and_number(width: int, stride: int, dilation: int):
+    random = np.random.default_rng(width)
+    for height in (1, 4, 6, 9):
+        x, w, b = (random.standard_normal(s) for s in ((2, 3, height, width), (6, 1, 3, 3), (6,)))
+        padded = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))
+        rows, columns = ((n + 4 - 2 * dilation - 1) // stride + 1 for n in (height, width))
+        want = np.broadcast_to(b[:, None, None], (2, 6, rows, columns)).copy()
+        for i, j in np.ndindex(3, 3):
+            top, left = i * dilation, j * dilation
+            seen = padded[:, :, top : top + stride * rows : stride, left : left + stride * columns : stride]
+            want += w[:, 0, i, j][:, None, None] * np.repeat(seen[:, :, :rows, :columns], 2, 1)
+        for kind, accuracy in ((np.float32, 1e-5), (np.float64, 1e-13)):
+            given = (wootz.tensor(a.astype(kind)) for a in (x, w, b))
+            got = wootz.nn.functional.conv2d(*given, stride=stride, padding=2, dilation=dilation, groups=3)
+            np.testing.assert_allclose(got.numpy(), want, rtol=accuracy, atol=accuracy)
