@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import select
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +109,19 @@ def test_a_sandbox_that_cannot_be_made_is_no_fault_of_the_program(lab: Lab, tmp_
     with pytest.raises(SandboxError, match="could not be made") as error:
         lab.sandbox.run(step)
     assert str(tmp_path / "absent") in error.value.evidence["reason"]
+
+
+def test_a_sandbox_that_ends_before_it_is_let_go_is_the_same_error(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(process: int, *_: object) -> None:
+        """The first process is gone before anything is done with it, as on a busy machine."""
+        ended = os.pidfd_open(process)
+        select.select([ended], [], [])
+        os.close(ended)
+
+    monkeypatch.setattr(resource, "prlimit", late)
+    test_a_sandbox_that_cannot_be_made_is_no_fault_of_the_program(lab, tmp_path)
 
 
 def test_a_step_that_speaks_as_bubblewrap_does_has_failed_by_itself(lab: Lab) -> None:
