@@ -34,6 +34,9 @@ ARCHITECTURE = "x86_64"
 class Silent:
     """An observer of builds that says nothing."""
 
+    def waiting(self, node: str) -> None:
+        """Nothing."""
+
     def started(self, node: str) -> None:
         """Nothing."""
 

@@ -16,7 +16,7 @@ LAYERS = {
     "millcert": [
         {"errors"},
         {"names", "model"},
-        {"files", "tree", "targets"},
+        {"files", "threads", "tree", "targets"},
         {"store"},
         {"lock", "index", "debian"},
         {"sandbox"},

@@ -188,29 +188,91 @@ import pathlib, sys, time
 pathlib.Path(sys.argv[1], "started").write_text("x")
 time.sleep(60)
 """
+# Ctrl-C as it comes when the system hands it to another thread than the one that handles it
+ELSEWHERE = """
+import signal, sys, threading
+from millcert.cli import main
+def strike():
+    sys.stdin.read(1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=strike, daemon=True).start()
+main()
+"""
+
+
+class SlowBuild:
+    """A project one of whose steps takes a minute, and the builds of it that were started."""
+
+    def __init__(self, folder: Path) -> None:
+        tag = f"interrupted-{os.urandom(6).hex()}"
+        self.project = sample_project(folder / "project", {"native/codegen/constants.py": f"# {tag}\n{SLOW}"})
+        self.step = f"codegen/{tag}.py"
+        (self.project / "native/codegen/constants.py").rename(self.project / "native" / self.step)
+        text = (self.project / "native/native.toml").read_text()
+        (self.project / "native/native.toml").write_text(text.replace("codegen/constants.py", self.step))
+
+    def start(self, *program: str) -> subprocess.Popen[str]:
+        command = [*(program or ("-m", "millcert")), "build", "cpu", "--arch", "x86_64", "--jobs", "8"]
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=self.project,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def reach_the_step(self, build: subprocess.Popen[str]) -> None:
+        wait_until(lambda: living(self.step) != [] or build.poll() is not None)
+        assert build.poll() is None, build.stderr
+
+    def ended(self, build: subprocess.Popen[str]) -> str:
+        """What a build said that ends within a moment."""
+        build.wait(30)
+        assert build.stderr is not None
+        return build.stderr.read()
+
+
+@pytest.fixture
+def slow(tmp_path: Path, lab: Lab) -> Iterator[SlowBuild]:
+    build = SlowBuild(tmp_path)
+    yield build
+    wait_until(lambda: living(build.step) == [])
+    assert not (build.project / "dist").exists()
+    shutil.rmtree(build.project)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_build_leaves_nothing_in_dist_and_nothing_running(
-    lab: Lab, tmp_path: Path, how: signal.Signals
-) -> None:
-    tag = f"interrupted-{os.urandom(6).hex()}"
-    project = sample_project(tmp_path / "project", {"native/codegen/constants.py": f"# {tag}\n{SLOW}"})
-    script = (project / "native/codegen/constants.py").rename(project / f"native/codegen/{tag}.py")
-    text = (project / "native/native.toml").read_text()
-    (project / "native/native.toml").write_text(text.replace("codegen/constants.py", f"codegen/{script.name}"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "millcert", "build", "cpu", "--arch", "x86_64", "--jobs", "8"]
-    with subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True) as build:
-        wait_until(lambda: living(f"codegen/{script.name}") != [] or build.poll() is not None)
-        assert build.poll() is None, build.stderr
+def test_an_interrupted_build_leaves_nothing_in_dist_and_nothing_running(slow: SlowBuild, how: signal.Signals) -> None:
+    with slow.start() as build:
+        slow.reach_the_step(build)
         build.send_signal(how)
-        build.wait(30)
-        assert build.stderr is not None
-        said = build.stderr.read()
-    wait_until(lambda: living(f"codegen/{script.name}") == [])
-    assert not (project / "dist").exists()
+        said = slow.ended(build)
     if how == signal.SIGINT:
         assert build.returncode == 130
         assert "Traceback" not in said
-    shutil.rmtree(project)
+
+
+def test_an_interrupt_that_another_thread_takes_ends_the_build_all_the_same(slow: SlowBuild) -> None:
+    with slow.start("-c", ELSEWHERE) as build:
+        slow.reach_the_step(build)
+        assert build.stdin is not None
+        build.stdin.write("x")
+        build.stdin.flush()
+        assert "Traceback" not in slow.ended(build)
+    assert build.returncode == 130
+
+
+def test_a_build_that_waits_for_another_says_so_and_can_be_interrupted(slow: SlowBuild) -> None:
+    with slow.start() as first:
+        slow.reach_the_step(first)
+        with slow.start() as second:
+            assert second.stderr is not None
+            assert any("another build is at it" in line for line in second.stderr)
+            second.send_signal(signal.SIGINT)
+            slow.ended(second)
+        assert second.returncode == 130
+        assert living(slow.step) != []  # the first goes on
+        first.send_signal(signal.SIGINT)
+        slow.ended(first)
+    assert first.returncode == 130

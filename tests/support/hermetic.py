@@ -47,6 +47,9 @@ class Quiet:
     def __init__(self) -> None:
         self.ran: list[str] = []
 
+    def waiting(self, node: str) -> None:
+        pass
+
     def started(self, node: str) -> None:
         self.ran.append(node)
 

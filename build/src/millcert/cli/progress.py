@@ -75,6 +75,10 @@ class BuildProgress:
         if self._task is not None:
             self._live.stop()
 
+    def waiting(self, node: str) -> None:
+        """Another build of this store makes it."""
+        messages().print(f"{node}: another build is at it; waiting for that", markup=False)
+
     def started(self, node: str) -> None:
         """A step begins to run."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from millcert.model import Digest
 from millcert.sandbox import Mount, Sandbox, Step
 from millcert.store import Store
 from millcert.targets import Limits
+from millcert.threads import first_ended
 
 __all__ = ["Builder", "Built", "Observer", "Unpacker", "environment_of"]
 
@@ -36,6 +37,9 @@ class Built:
 
 class Observer(Protocol):
     """Hears of progress; called from several threads."""
+
+    def waiting(self, node: str) -> None:
+        """Another process is about to bring a node's output, and is waited for."""
 
     def started(self, node: str) -> None:
         """A node's command begins to run."""
@@ -72,6 +76,7 @@ class Builder:
         self._origin = time.monotonic()
         self._lock = threading.Lock()
         self._sandbox: Sandbox | None = None
+        self._stopped = threading.Event()
 
     def build(self, nodes: Iterable[Node]) -> dict[str, Built]:
         """Build all nodes in the order of their needs; the first failure stops the rest and is raised."""
@@ -92,7 +97,8 @@ class Builder:
                         else:
                             running.add(pool.submit(self._bring, node, key, outputs))
                     if not finished:
-                        ended, running = wait(running, return_when=FIRST_COMPLETED)
+                        ended = first_ended(running)
+                        running -= ended
                         finished = [future.result() for future in ended]
                     done |= {built.node: built for built in finished}
                     ready = order.after(finished)
@@ -104,8 +110,10 @@ class Builder:
         return done
 
     def _interrupt(self) -> None:
-        if self._sandbox is not None:
-            self._sandbox.interrupt()
+        with self._lock:
+            self._stopped.set()
+            if self._sandbox is not None:
+                self._sandbox.interrupt()
 
     def _look_up(self, node: Node, key: Digest) -> Built | None:
         """What the store remembers of a node; None where it must be made (or, with ``fresh``, made again)."""
@@ -117,7 +125,7 @@ class Builder:
 
     def _bring(self, node: Node, key: Digest, outputs: Mapping[str, Digest]) -> Built:
         start = time.monotonic() - self._origin
-        with self._store.lock(f"derivation {key}"):
+        with self._store.lock(f"derivation {key}", self._stopped, lambda: self._observer.waiting(node.name)):
             # another process may have built it while this one waited for the lock
             tree = None if self._fresh else self._store.record(key)
             if tree is None:
@@ -193,6 +201,8 @@ class Builder:
     def _get_sandbox(self) -> Sandbox:
         # made on first need: a build that finds everything in the store works without bubblewrap
         with self._lock:
+            if self._stopped.is_set():
+                raise KeyboardInterrupt
             if self._sandbox is None:
                 self._sandbox = self._make_sandbox()
             return self._sandbox

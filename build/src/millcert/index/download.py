@@ -16,6 +16,7 @@ from millcert.errors import DiskFullError, FetchError, HashMismatchError
 from millcert.index.transport import AbsentError, OversizeError, Transport, UnavailableError, redacted
 from millcert.model import Digest, chunks_of
 from millcert.store import Store
+from millcert.threads import first_ended
 
 __all__ = ["Download", "Progress", "download", "download_all"]
 
@@ -66,15 +67,18 @@ def download_all(wanted: Iterable[Download], store: Store, transport: Transport,
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="download") as pool:
         futures = [pool.submit(one, item) for item in missing.values()]
         try:
-            errors = [error for future in futures if (error := future.exception()) is not None]
+            running = set(futures)
+            while running:
+                running -= first_ended(running)
         except BaseException:
             stop.set()
+            pool.shutdown(cancel_futures=True)
             raise
-    _raise_first(errors)
+    _raise_first([error for future in futures if (error := future.exception()) is not None])
 
 
 def _raise_first(errors: Sequence[BaseException]) -> None:
-    for error in sorted(errors, key=lambda error: isinstance(error, _StoppedError)):
+    for error in sorted(errors, key=lambda error: isinstance(error, _StoppedError | KeyboardInterrupt)):
         raise error
 
 
@@ -82,10 +86,11 @@ def download(
     item: Download, store: Store, transport: Transport, progress: Progress, stop: threading.Event | None = None
 ) -> None:
     """One file into the store. Raises FetchError, HashMismatchError or DiskFullError; nothing wrong is ever kept."""
-    with store.lock(f"download {item.digest}"), _disk(store):
+    stop = stop or threading.Event()
+    with store.lock(f"download {item.digest}", stop), _disk(store):
         if store.has(item.digest):  # another process was quicker
             return
-        receiving = _Receiving(item, store, transport, progress, stop or threading.Event())
+        receiving = _Receiving(item, store, transport, progress, stop)
         resumed = receiving.partial.exists()
         try:
             receiving.run()

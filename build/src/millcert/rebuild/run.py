@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from millcert.model import Digest, digest_of_file
 from millcert.rebuild.outside import OTHER_USER, Outside, import_path
 from millcert.store import Store
 from millcert.store.references import records, tree_or_none
+from millcert.threads import first_ended
 
 __all__ = ["Builds", "Heard", "Request", "Run"]
 
@@ -73,9 +74,11 @@ class Builds:
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rebuild") as pool:
             futures = [pool.submit(self.build, *plan) for plan in plans]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                for future in futures:
-                    if future.done():
+                running = set(futures)
+                while running:
+                    ended = first_ended(running)
+                    running -= ended
+                    for future in ended:
                         future.result()
                 return [future.result() for future in futures]
             except BaseException:

@@ -31,6 +31,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from millcert.errors import ConfigError, DiskFullError, HashMismatchError, StoreError
 from millcert.model import Digest, canonical_json, chunks_of, digest_of, digest_of_file, parse_digest
@@ -40,6 +41,7 @@ __all__ = ["Store", "default_root"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TIME = (315532800, 315532800)  # 1980-01-01, the first moment that a zip archive knows
+_LOOK_UP = 0.05  # seconds between two tries of a lock that another process holds
 _WORK = re.compile(r"[0-9]+-[0-9a-f]{16}")  # what `temporary` gives out
 
 
@@ -303,10 +305,18 @@ class Store:
             _remove(path)
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold an advisory lock, so that two processes do not do one piece of work twice."""
+    def lock(self, name: str, stop: threading.Event, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Hold an advisory lock, so that two processes do not do one piece of work twice.
+
+        ``waiting`` is told when another process holds it. KeyboardInterrupt when ``stop`` is set before that lets it
+        go: a thread that sleeps in ``flock`` would hear of nothing.
+        """
         with (self.root / "locks" / digest_of(name.encode())[:32]).open("wb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _locked(stream):
+                waiting()
+                while not _locked(stream):
+                    if stop.wait(_LOOK_UP):
+                        raise KeyboardInterrupt
             yield
 
     @contextlib.contextmanager
@@ -328,6 +338,14 @@ class Store:
         """Put a wrong file or folder of the store out of use, kept for whoever wants to look into it."""
         with contextlib.suppress(FileNotFoundError):
             path.rename(self.root / "tmp" / f"corrupt-{secrets.token_hex(4)}-{path.name}")
+
+
+def _locked(stream: BinaryIO) -> bool:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _settle(folder: Path) -> None:
