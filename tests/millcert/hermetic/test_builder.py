@@ -14,7 +14,7 @@ from tests.support.hermetic import LIMITS, Lab, Quiet
 
 from millcert.errors import BuildError, ConfigError, ProgramError, SandboxError
 from millcert.hermetic.build import Builder, Built
-from millcert.hermetic.derivation import Command, Import, Node, Output
+from millcert.hermetic.derivation import FIXED_ENVIRONMENT, Command, Import, Node, Output
 from millcert.sandbox import Bubblewrap, Mount, Outcome, Step
 from millcert.store import Store
 
@@ -65,6 +65,15 @@ def test_a_second_build_looks_everything_up_and_a_changed_step_runs_with_what_re
     changed = [Command("middle", ("middle", "again"), Output("root"), {"/first": Output("first")}, ("said",))]
     _, ran = build(store, [*(node for node in CHAIN if node.name != "middle"), *changed])
     assert ran == ["middle", "last"]
+
+
+def test_a_step_whose_fixed_environment_was_another_is_not_looked_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(store, CHAIN)
+    monkeypatch.setitem(FIXED_ENVIRONMENT, "TZ", "Pacific/Chatham")
+    _, ran = build(store, CHAIN)
+    assert sorted(ran) == ["first", "last", "middle", "side"]  # what was unpacked read no environment
 
 
 def test_fresh_runs_every_command_again_and_unpacks_nothing_twice(store: Store) -> None:

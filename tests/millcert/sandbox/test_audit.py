@@ -9,7 +9,7 @@ import pytest
 from tests.support.hermetic import LIMITS, ROOT, Lab, run_millcert
 
 from millcert.cli import main
-from millcert.hermetic.build import environment_of
+from millcert.hermetic.derivation import environment_of
 from millcert.sandbox import Outcome, Step
 from millcert.sandbox.audit import Claim, audit, judge
 

@@ -180,7 +180,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
 def _print_plan(
     project: Project, variants: Sequence[str], architectures: Sequence[str], store_root: Path | None
 ) -> None:
-    from millcert.hermetic.derivation import Import, Output
+    from millcert.hermetic.derivation import Import, Output, environment_of
     from millcert.hermetic.toolchain import toolchain_of
     from millcert.store import Store, default_root
 
@@ -195,7 +195,7 @@ def _print_plan(
             entry |= {"unpack": node.kind, "archives": [{"uri": m.uri, "sha256": m.digest} for m in node.materials]}
         else:
             inputs = {p: f"output of {s.node}" if isinstance(s, Output) else s for p, s in node.inputs.items()}
-            entry |= {"argv": list(node.argv), "environment": dict(node.environment), "inputs": inputs}
+            entry |= {"argv": list(node.argv), "environment": environment_of(node.environment), "inputs": inputs}
         nodes.append(entry)
     wheels = [
         {"variant": w.variant, "architecture": w.architecture, "node": w.node, "file": w.filename} for w in plan.wheels

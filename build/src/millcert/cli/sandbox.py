@@ -35,7 +35,8 @@ def audit_command(root: Path, store_root: Path | None, as_json: bool) -> None:
     Exit code 9 where a claim does not hold on this machine.
     """
     from millcert.cli.progress import BuildProgress, FetchProgress
-    from millcert.hermetic.build import Builder, environment_of
+    from millcert.hermetic.build import Builder
+    from millcert.hermetic.derivation import environment_of
     from millcert.sandbox import Bubblewrap
     from millcert.sandbox.audit import audit
     from millcert.store import Store, default_root

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Protocol
 
 from millcert.errors import BuildError, ConfigError, LimitError, NotReproducibleError, ProgramError
-from millcert.hermetic.derivation import Command, Import, Node, Output
+from millcert.hermetic.derivation import Command, Import, Node, Output, environment_of
 from millcert.model import Digest
 from millcert.sandbox import Mount, Sandbox, Step
 from millcert.store import Store
 from millcert.targets import Limits
 from millcert.threads import first_ended
 
-__all__ = ["Builder", "Built", "Observer", "Unpacker", "environment_of"]
+__all__ = ["Builder", "Built", "Observer", "Unpacker"]
 
 Unpacker = Callable[[Path, Path, Sequence[str]], object]  # archive, folder, patterns to leave out
 
@@ -46,15 +46,6 @@ class Observer(Protocol):
 
     def finished(self, built: Built) -> None:
         """A node has its output."""
-
-
-def environment_of(extra: Mapping[str, str]) -> dict[str, str]:
-    """The fixed environment of every step, with what a step adds."""
-    fixed = {
-        "PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC",
-        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": "315532800",
-    }  # fmt: skip
-    return fixed | dict(extra)
 
 
 class Builder:

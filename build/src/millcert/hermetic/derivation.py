@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 
 from millcert.model import Digest, canonical_json, digest_of
 
-__all__ = ["Command", "Import", "Material", "Node", "Output"]
+__all__ = ["FIXED_ENVIRONMENT", "Command", "Import", "Material", "Node", "Output", "environment_of"]
+
+
+FIXED_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+    "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": "315532800",
+}  # fmt: skip
+
+
+def environment_of(extra: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a step: what is the same for all of them, with what this one adds."""
+    return FIXED_ENVIRONMENT | dict(extra)
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,9 @@ class Command:
             path: outputs[source.node] if isinstance(source, Output) else source for path, source in self.inputs.items()
         }
         return {
-            "derivation": 1,
+            "derivation": 2,
             "argv": list(self.argv),
-            "environment": dict(self.environment),
+            "environment": environment_of(self.environment),
             "root": outputs[self.root.node],
             "inputs": inputs,
             "outputs": list(self.outputs),
