@@ -25,8 +25,9 @@ from tests.support import gpu_benchmarks, gpu_checks
 from tests.support.gpu_checks import Row
 
 from wootz import cuda
+from wootz._build import build
 
-__all__ = ["NO_GPU", "PARTS", "Part", "here", "main", "sanitizer"]
+__all__ = ["NO_GPU", "PARTS", "Part", "here", "main", "origins", "sanitizer"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_GPU = 3
@@ -131,6 +132,16 @@ def _versions(diagnosis: cuda.Diagnosis) -> str:
     return ", ".join(found)
 
 
+def origins(wheel: str | None, root: Path = ROOT) -> str:
+    """Which commits the wheel and these tests are of, the latter where ``root`` is a git checkout."""
+    built = f"wheel of commit {wheel}" if wheel else "no wheel: a source checkout"
+    asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    tests = subprocess.run(asked, capture_output=True, text=True).stdout.strip() if (root / ".git").exists() else ""
+    if not wheel or not tests or tests == wheel:
+        return built
+    return f"{built}\nnote: these tests are of commit {tests}; `ci/nox -s build_wheels` builds a wheel of that"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Prints the diagnosis and the table; returns the exit code."""
     if arguments[:1] == ["--here"]:
@@ -139,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no part is named {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
         return _NO_PART
     diagnosis = cuda.diagnose()
-    print(diagnosis, _versions(diagnosis), sep="\n", flush=True)
+    print(diagnosis, _versions(diagnosis), origins(build["commit"]), sep="\n", flush=True)
     if not diagnosis.fits:
         print(f"no GPU was used: {diagnosis.reason}")
         return NO_GPU

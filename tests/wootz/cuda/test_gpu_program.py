@@ -38,6 +38,18 @@ def test_an_unknown_part_is_named(capsys):
     assert "no part is named 'tabel'; there are table, kernels" in capsys.readouterr().err
 
 
+def test_a_wheel_of_another_commit_than_the_tests_is_told_of(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for command in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "first"]):
+        subprocess.run([*git, *command], check=True)
+    here = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    other = "0" * 40
+    assert gpu.origins(here, tmp_path) == f"wheel of commit {here}"
+    assert f"wheel of commit {other}\nnote: these tests are of commit {here}" in gpu.origins(other, tmp_path)
+    assert gpu.origins(other, tmp_path / "unpacked") == f"wheel of commit {other}"
+    assert gpu.origins(None, tmp_path) == "no wheel: a source checkout"
+
+
 def test_all_parts_end_within_ten_minutes():
     assert sum(part.seconds for part in gpu.PARTS.values()) <= 540
 
