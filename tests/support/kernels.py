@@ -26,7 +26,7 @@ from millcert.hermetic.derivation import Command, Output
 from millcert.store import Store, default_root
 from millcert.wheel.project import Project
 
-__all__ = ["ROOT", "Code", "differences", "main", "of_cubin", "of_ptx"]
+__all__ = ["ROOT", "Code", "differences", "machine_code", "main", "of_cubin", "of_ptx"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,10 @@ _SECTION = np.dtype({
     "names": ["type", "offset", "size", "link"], "formats": ["<u4", "<u8", "<u8", "<u4"], "offsets": [4, 24, 32, 40],
     "itemsize": 64,
 })  # fmt: skip
-_SYMBOL = np.dtype({"names": ["name", "info"], "formats": ["<u4", "u1"], "offsets": [0, 4], "itemsize": 24})
+_SYMBOL = np.dtype({
+    "names": ["name", "info", "section", "value", "size"], "formats": ["<u4", "u1", "<u2", "<u8", "<u8"],
+    "offsets": [0, 4, 6, 8, 16], "itemsize": 24,
+})  # fmt: skip
 _SYMBOLS, _GLOBAL_FUNCTION = 2, 0x12
 
 
@@ -48,15 +51,23 @@ class Code(NamedTuple):
     kernels: frozenset[str]
 
 
-def of_cubin(data: bytes) -> frozenset[str]:
+def machine_code(data: bytes) -> dict[str, bytes]:
     """The kernels of a cubin: the global functions of its symbol table; helpers of the compiler are local or weak."""
     (header,) = np.frombuffer(data, _HEADER, 1)
     sections = np.frombuffer(data, _SECTION, header["count"], header["sections"])
     (table,) = sections[sections["type"] == _SYMBOLS]
     symbols = np.frombuffer(data, _SYMBOL, int(table["size"]) // _SYMBOL.itemsize, table["offset"])
     names = int(sections[table["link"]]["offset"])
-    starts = names + symbols["name"][symbols["info"] == _GLOBAL_FUNCTION].astype(int)
-    return frozenset(data[start : data.index(b"\0", start)].decode() for start in starts)
+    code = {}
+    for symbol in symbols[symbols["info"] == _GLOBAL_FUNCTION]:
+        start, begin = names + int(symbol["name"]), int(sections[symbol["section"]]["offset"] + symbol["value"])
+        code[data[start : data.index(b"\0", start)].decode()] = data[begin : begin + int(symbol["size"])]
+    return code
+
+
+def of_cubin(data: bytes) -> frozenset[str]:
+    """The names of a cubin's kernels."""
+    return frozenset(machine_code(data))
 
 
 def of_ptx(data: bytes) -> frozenset[str]:

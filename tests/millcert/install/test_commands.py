@@ -63,7 +63,9 @@ def test_install_into_an_environment_and_explain_it(
     assert "no release was attested long enough ago" in young.stderr
     done = json.loads(run("install", *where, "--variant", "cpu", "--json", *options).stdout)
     assert done["installed"] and done["chain"]["version"] == FIRST
-    told = subprocess.run([environment.python, "-c", "import wootz; print(wootz.anvil.weight)"], capture_output=True)
+    told = subprocess.run(
+        [environment.python, "-I", "-c", "import wootz; print(wootz.anvil.weight)"], capture_output=True
+    )
     assert told.stdout == b"7\n"
     explained = run("explain", "wootz", *python, *options[-2:])
     assert IDENTITY in explained.stdout

@@ -22,10 +22,10 @@ class Variant:
 
 # Newest first, because the newest that runs is the one to install. A test holds this against ci/targets.toml.
 VARIANTS: Mapping[str, Variant] = {
-    "cu135": Variant((13, 5), (75, 80, 86, 89, 90, 100, 120), "cupy-cuda13x"),
-    "cu130": Variant((13, 0), (75, 80, 86, 89, 90, 100, 120), "cupy-cuda13x"),
-    "cu129": Variant((12, 9), (70, 75, 80, 86, 89, 90, 100, 120), "cupy-cuda12x"),
-    "cu126": Variant((12, 6), (50, 60, 70, 75, 80, 86, 89, 90), "cupy-cuda12x"),
+    "cu135": Variant((13, 5), (75, 80, 86, 90, 100, 120), "cupy-cuda13x"),
+    "cu130": Variant((13, 0), (75, 80, 86, 90, 100, 120), "cupy-cuda13x"),
+    "cu129": Variant((12, 9), (70, 75, 80, 86, 90, 100, 120), "cupy-cuda12x"),
+    "cu126": Variant((12, 6), (50, 60, 70, 75, 80, 86, 90), "cupy-cuda12x"),
 }
 
 
