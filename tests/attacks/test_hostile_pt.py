@@ -49,6 +49,17 @@ def tensor(offset=0, size=(2, 2), stride=(2, 1), **of):
     )
 
 
+UINT32 = name("torch", "uint32")
+
+
+def tensor_of_bytes(dtype=UINT32, offset=0, size=(2, 2), kind="UntypedStorage", numel=16):
+    """As PyTorch writes the types that have no storage class."""
+    data = tuple_of(text("storage"), name("torch.storage", kind), text("0"), text("cpu"), number(numel)) + b"Q"
+    shape, steps = tuple_of(*map(number, size)), tuple_of(number(2), number(1))
+    rebuild = name("torch._utils", "_rebuild_tensor_v3")
+    return call(rebuild, data, number(offset), shape, steps, b"\x89", ORDERED, dtype)
+
+
 GOOD = b"\x80\x02" + ORDERED + text("w") + tensor() + b"s."
 DATA = struct.pack("<4f", 0, 1, 2, 3)
 
@@ -81,6 +92,15 @@ class Run:
 
 def test_the_file_they_are_derived_from_loads(tmp_path):
     assert load_pt(write(tmp_path / "good.pt", GOOD))["w"].tolist() == [[0, 1], [2, 3]]
+    data = {"data/0": struct.pack("<4I", 0, 1, 2, 2**32 - 1)}
+    wide = load_pt(write(tmp_path / "wide.pt", one(tensor_of_bytes()), data))
+    assert wide.dtype.name == "uint32" and wide.tolist() == [[0, 1], [2, 2**32 - 1]]
+
+
+def test_bytes_that_are_no_whole_elements_are_refused(tmp_path):
+    path = write(tmp_path / "odd.pt", one(tensor_of_bytes(numel=15)), {"data/0": bytes(15)})
+    with pytest.raises(CheckpointError, match="15 bytes is to hold elements of uint32"):
+        load_pt(path)
 
 
 PICKLES = {
@@ -141,6 +161,15 @@ PICKLES = {
         one(call(REBUILD, text("x"), number(0), b")", b")", b"\x89", ORDERED)),
         "no storage",
     ),
+    "bytes that are not as many": (one(tensor_of_bytes(numel=12)), "12 elements of uint8, and has 16 bytes"),
+    "bytes of a type that wootz lacks": (one(tensor_of_bytes(name("torch", "float8_e5m2"))), "torch.float8_e5m2"),
+    "bytes of no type": (one(tensor_of_bytes(text("uint32"))), "of no type"),
+    "bytes beyond the storage": (one(tensor_of_bytes(offset=1)), "reaches element 4 of a storage of 4"),
+    "more bytes than the storage": (
+        one(tensor_of_bytes(name("torch", "uint64"))),
+        "reaches element 3 of a storage of 2",
+    ),
+    "bytes of another kind": (one(tensor_of_bytes(kind="TypedStorage")), "TypedStorage"),
     "a parameter of text": (one(call(name("torch._utils", "_rebuild_parameter"), text("x"))), "no tensor"),
     "a size beyond the storage": (one(tensor(size=(3, 2))), "reaches element 5 of a storage of 4"),
     "an offset beyond the storage": (one(tensor(offset=1)), "reaches element 4 of a storage of 4"),

@@ -13,7 +13,7 @@ from wootz.serialize import load_pt
 torch = pytest.importorskip("torch", reason="PyTorch, which writes these files, is not installed")
 
 
-INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
+INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 
 
 def test_every_dtype_shape_and_layout(tmp_path):
@@ -54,10 +54,12 @@ def test_structure_and_values_around_the_tensors(tmp_path):
 
 def test_shared_memory_stays_shared_and_parameters_want_gradients(tmp_path):
     whole = torch.arange(6.0)
-    torch.save({"whole": whole, "part": whole[2:], "p": torch.nn.Parameter(torch.ones(2))}, tmp_path / "x.pt")
+    wide = torch.from_numpy(np.arange(6, dtype=np.uint32))
+    held = {"whole": whole, "part": whole[2:], "p": torch.nn.Parameter(torch.ones(2)), "wide": wide, "few": wide[1::2]}
+    torch.save(held, tmp_path / "x.pt")
     back = load_pt(tmp_path / "x.pt")
-    back["whole"][3] = 100
-    assert back["part"].tolist() == [2, 100, 4, 5]
+    back["whole"][3], back["wide"][3] = 100, 100
+    assert back["part"].tolist() == [2, 100, 4, 5] and back["few"].tolist() == [1, 100, 5]
     assert back["p"].requires_grad and not back["whole"].requires_grad
 
 

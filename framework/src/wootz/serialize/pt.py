@@ -32,6 +32,7 @@ _STORAGES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
 }  # fmt: skip
+_DTYPES = (*_STORAGES.values(), "uint16", "uint32", "uint64")  # the last three have no storage class: bytes serve them
 
 
 def load_pt(path: str | os.PathLike[str]) -> Any:
@@ -98,10 +99,12 @@ class _Archive:
     def read(self) -> Any:
         names: dict[tuple[str, str], Any] = {
             ("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("torch._utils", "_rebuild_parameter"): _parameter,
-            ("collections", "OrderedDict"): _ordered, ("torch", "Size"): _size, ("torch", "device"): _device,
+            ("torch._utils", "_rebuild_tensor_v3"): self.tensor_of_bytes, ("torch", "Size"): _size,
+            ("torch.storage", "UntypedStorage"): Marker("uint8"), ("torch", "device"): _device,
+            ("collections", "OrderedDict"): _ordered,
         }  # fmt: skip
         names |= {("torch", storage): Marker(dtype) for storage, dtype in _STORAGES.items()}
-        names |= {("torch", dtype): Marker(dtype) for dtype in _STORAGES.values()}
+        names |= {("torch", dtype): Marker(dtype) for dtype in _DTYPES}
         return read_pickle(self._bytes("data.pkl"), names, self.storage, f"{self.name}: data.pkl")
 
     def storage(self, reference: Any) -> _Storage:
@@ -137,6 +140,18 @@ class _Archive:
             raise self.fail(f"a tensor repeats elements, {prod(size)} from {storage.numel}: clone() it before saving")
         out = storage.whole().as_strided(size, stride, offset) if prod(size) else wootz.zeros(size, dtype=storage.dtype)
         return out.requires_grad_() if requires_grad is True and out.dtype.is_floating_point else out
+
+    def tensor_of_bytes(
+        self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any,
+        metadata: Any = None,
+    ) -> Tensor:  # fmt: skip
+        if not isinstance(storage, _Storage) or not isinstance(dtype, Marker):
+            raise self.fail("a tensor is made of something that is no storage or of no type")
+        kind, count = getattr(wootz, dtype.name), len(storage.data)
+        if count % kind.itemsize:
+            raise self.fail(f"a storage of {count} bytes is to hold elements of {dtype.name}")
+        typed = _Storage(storage.data, kind, count // kind.itemsize)
+        return self.tensor(typed, offset, size, stride, requires_grad)
 
 
 class _Storage:
