@@ -195,9 +195,6 @@ def _metadata(listed: Listed) -> bytes | None:
 class _Server(ThreadingHTTPServer):
     block_on_close = False
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
-
 
 @contextlib.contextmanager
 def loopback_index(tls: tuple[Path, Path] | None = None, **options: Any) -> Iterator[LoopbackIndex]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +103,22 @@ def test_a_kit_is_made_checked_and_installed_without_a_network(
     assert installed(tmp_path / "target") == {f"wootz-{FIRST}", "anvil-2.0"}
 
 
-@contextmanager
-def proxy(site: str, client: Client) -> Iterator[tuple[str, list[str]]]:
-    """The proxy on loopback: its address, and what it refused."""
-    refused: list[str] = []
+def server(site: str, client: Client, refused: list[str]) -> HTTPServer:
+    """The proxy on loopback; ``refused`` grows by what it refuses."""
     state = client.state
     source = HttpSource(site, client.transport)
     gate = Gate(
         lambda: open_index(source, client.anchor, state, NOW), client.verifier(), state, frozenset({WOOTZ}),
         lambda filename, received, size: None,
     )  # fmt: skip
-    with answering(serve(gate, 0, refused.append)) as address:
+    return serve(gate, 0, refused.append)
+
+
+@contextmanager
+def proxy(site: str, client: Client) -> Iterator[tuple[str, list[str]]]:
+    """A running proxy: its address, and what it refused."""
+    refused: list[str] = []
+    with answering(server(site, client, refused)) as address:
         yield address, refused
 
 
@@ -154,3 +163,17 @@ def test_the_proxy_answers_to_no_other_name(site: str, client: Client) -> None:
             connection = http.client.HTTPConnection(address.removeprefix("http://"))
             connection.request("GET", path)
             assert connection.getresponse().status == 404
+
+
+def test_a_client_that_hangs_up_leaves_no_traceback(site: str, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = server(site, client, [])
+    told, ended = [], threading.Event()
+    close = running.shutdown_request
+    with answering(running):
+        monkeypatch.setattr(running, "handle_error", lambda *_: told.append(sys.exc_info()[1]))
+        monkeypatch.setattr(running, "shutdown_request", lambda request: (close(request), ended.set()))
+        with socket.create_connection(("127.0.0.1", running.server_port)) as hasty:
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+            hasty.sendall(f"GET /{INDEX}/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert ended.wait(20)
+    assert told == []

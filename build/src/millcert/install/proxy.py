@@ -7,6 +7,7 @@ in a release's signed lock for all others. It listens on this machine only, and 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import threading
@@ -136,6 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
     report: Callable[[str], None]
     protocol_version = "HTTP/1.1"
     timeout = 60
+
+    def handle(self) -> None:
+        # a client that hangs up before it has its answer is no fault to print a traceback of
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
