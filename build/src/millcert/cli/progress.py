@@ -65,6 +65,7 @@ class BuildProgress:
         self._live = Progress(*columns, console=messages(), transient=True)
         self._running: list[str] = []
         self._task: TaskID | None = None
+        self._waited = False
 
     def __enter__(self) -> Self:
         return self
@@ -76,8 +77,11 @@ class BuildProgress:
             self._live.stop()
 
     def waiting(self, node: str) -> None:
-        """Another build of this store makes it."""
-        messages().print(f"{node}: another build is at it; waiting for that", markup=False)
+        """Another build with this store makes a step; said once, since most of that build's steps may follow."""
+        with self._lock:
+            said, self._waited = self._waited, True
+        if not said:
+            messages().print(f"{node}: another build is at it; its steps are awaited, not run twice", markup=False)
 
     def started(self, node: str) -> None:
         """A step begins to run."""
