@@ -33,6 +33,28 @@ template <class T> struct Scratch {
   Scratch& operator=(const Scratch&) = delete;
 };
 
+// Up to `width` rows of k become columns, zero-padded: to[p][i]. The last lanes come first, as whole vectors: what they write
+// too much is overwritten by the next column.
+template <class T> void pack_rows(const T* from, int64_t across, int64_t k, int64_t rows, int width, T* to) {
+  using V = Vec<T>;
+  constexpr int64_t w = V::size;
+  for (int64_t i = (width - 1) / w * w; i >= 0; i -= w)
+    for (int64_t p = 0; p < k; p += w) {
+      V block[w];
+      int64_t n = std::min(w, k - p), rest = width - i;
+      for (int64_t j = 0; j < w; ++j) {
+        const T* row = from + (i + j) * across + p;
+        block[j] = i + j >= rows ? V(T(0)) : n == w ? V::load(row) : V::load(row, n);
+      }
+      transpose(block);
+      for (int64_t q = 0; q < n; ++q) {
+        T* column = to + (p + q) * width + i;
+        if (rest >= w || p + q + 1 < k) block[q].store(column);
+        else block[q].store(column, rest);
+      }
+    }
+}
+
 // Panels of `width` rows (columns) side by side, zero-padded: to[panel][p][i].
 template <class T>
 void pack(const T* from, int64_t along, int64_t across, int64_t k, int64_t count, int width, T* to) {
@@ -41,6 +63,10 @@ void pack(const T* from, int64_t along, int64_t across, int64_t k, int64_t count
     const T* f = from + i * across;
     if (h == width && across == 1) {
       for (int64_t p = 0; p < k; ++p) std::memcpy(to + p * width, f + p * along, sizeof(T) * static_cast<size_t>(width));
+      continue;
+    }
+    if (along == 1) {
+      pack_rows(f, across, k, h, width, to);
       continue;
     }
     for (int64_t j = 0; j < h; ++j)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -137,6 +138,30 @@ WOOTZ_INLINE Vec<double> sqrt(Vec<double> a) {
 #else
   return (Vec<double>::Native)vsqrtq_f64((float64x2_t)a.v);
 #endif
+}
+
+// Lanes first, first + 2, ... of a and then b.
+template <int first, class T, int... lane> WOOTZ_INLINE Vec<T> every_other(Vec<T> a, Vec<T> b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a.v, b.v, (2 * lane + first)...);
+}
+template <int first, class T> WOOTZ_INLINE Vec<T> every_other(Vec<T> a, Vec<T> b) {
+  return every_other<first>(a, b, std::make_integer_sequence<int, Vec<T>::size>());
+}
+
+// Rows become columns: each of log2(size) rounds sorts the lanes of rows that are `size / 2` apart by one bit of their index.
+template <class T> WOOTZ_INLINE void transpose(Vec<T>* rows) {
+  constexpr int w = Vec<T>::size;
+#pragma GCC unroll 4
+  for (int round = 1; round < w; round *= 2) {
+    Vec<T> next[w];
+#pragma GCC unroll 16
+    for (int i = 0; i < w; i += 2) {
+      next[i / 2] = every_other<0>(rows[i], rows[i + 1]);
+      next[(i + w) / 2] = every_other<1>(rows[i], rows[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) rows[i] = next[i];
+  }
 }
 
 // Lane by lane through a scalar function: for the long tail that has no polynomial here.
