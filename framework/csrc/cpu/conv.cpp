@@ -1,8 +1,6 @@
 // Convolutions as packed matrix products whose second operand is never laid out in memory: panels of it are gathered
 // from the image as they are needed (Chetlur et al., "cuDNN", 2014). Few outputs a group (depth-wise) go row by row.
-#include "core/parallel.h"
 #include "cpu/conv.h"
-#include "cpu/gemm.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
 namespace {
@@ -25,7 +23,8 @@ void find_runs(const Plan& plan, int64_t first, int64_t count, int64_t stride, s
   }
 }
 
-// Whole vectors wherever they stay inside the image: what they write too much is overwritten by the next run or row.
+// Whole vectors wherever they stay inside the image: what they write too much is overwritten by the next run or row, and
+// after the last row of a panel there is one to spare.
 template <class T> WOOTZ_INLINE void copy_run(const T* from, const T* end, T* to, int64_t n) {
   constexpr int w = Vec<T>::size;
   for (; n > 0; n -= w, from += w, to += w) {
@@ -34,13 +33,15 @@ template <class T> WOOTZ_INLINE void copy_run(const T* from, const T* end, T* to
   }
 }
 
-// Rows [first, first + k) of one panel of the implicit matrix [terms, positions].
+// Rows [first, first + k) of some panels of the implicit matrix [terms, positions]: all that read one channel together, as
+// its rows are then near.
 template <class T>
-void gather(const Plan& plan, const T* x, const T* end, const std::vector<Run>& runs, int64_t first, int64_t k, T* to) {
+void gather(const Plan& plan, const T* x, const T* end, const std::vector<std::vector<Run>>& panels, int64_t count, int64_t first, int64_t k, T* to) {
   constexpr int nr = Tiling<T>::nr;
   for (int64_t t = first; t < first + k; ++t, to += nr) {
     const T* from = x + plan.term_offset(t);
-    for (const Run& r : runs) copy_run(from + r.from, end, to + r.column, r.count);
+    for (int64_t j = 0; j < count; ++j)
+      for (const Run& r : panels[static_cast<size_t>(j)]) copy_run(from + r.from, end, to + j * (k + 1) * nr + r.column, r.count);
   }
 }
 
@@ -70,30 +71,26 @@ template <class T> void fill_bias(const Plan& plan, const T* bias, int64_t rows,
   }
 }
 
-// One panel of positions times `rows` packed rows of the weight.
+// One panel of `count` positions times `h` packed rows of the weight.
 template <class T>
-void panel(const Plan& plan, const T* a, const T* b, int64_t rows, int64_t k, int64_t first, int64_t count, T* y, bool accumulate) {
+void put_product(const Plan& plan, const T* a, const T* b, int64_t h, int64_t k, int64_t first, int64_t count, T* y, bool accumulate) {
   constexpr int mr = Tiling<T>::mr, nr = Tiling<T>::nr;
   int64_t n = first / plan.positions, p = first % plan.positions;
   bool direct = p + count <= plan.positions;
-  T* at = y + n * plan.c.groups * plan.c.outputs * plan.positions + p;
+  T* to = y + n * plan.c.groups * plan.c.outputs * plan.positions + p;
+  if (direct && count == nr && h == mr) return micro<T>(k, a, b, to, plan.positions, accumulate, nullptr);
+  if (direct) return edge<T>(k, a, b, to, plan.positions, accumulate, nullptr, h, count);
   alignas(64) T tile[mr * nr];
-  for (int64_t i = 0; i < rows; i += mr) {
-    int64_t h = std::min<int64_t>(mr, rows - i);
-    T* to = at + i * plan.positions;
-    if (direct && count == nr && h == mr) micro<T>(k, a + i * k, b, to, plan.positions, accumulate, nullptr);
-    else if (direct) edge<T>(k, a + i * k, b, to, plan.positions, accumulate, nullptr, h, count);
-    else {
-      micro<T>(k, a + i * k, b, tile, nr, false, nullptr);
-      put_tile(plan, tile, h, first, count, y + i * plan.positions, accumulate);
-    }
-  }
+  micro<T>(k, a, b, tile, nr, false, nullptr);
+  put_tile(plan, tile, h, first, count, y, accumulate);
 }
 
 template <class T> void forward_tiles(const Conv& c) {
   using P = Tiling<T>;
   Plan plan(c);
-  auto* x = static_cast<const T*>(c.x);
+  Padded<T> padded(plan);
+  padded.read();
+  const T* x = padded.p;
   auto* weight = static_cast<const T*>(c.weight);
   auto* bias = static_cast<const T*>(c.bias);
   const T* end = x + c.batch * c.groups * c.inputs * plan.image;
@@ -110,12 +107,12 @@ template <class T> void forward_tiles(const Conv& c) {
       }
     }
   });
-  // Few tiles are cut by rows too; who computes what depends on the sizes alone.
-  int64_t columns = P::nr * 8, blocks = (all + columns - 1) / columns, cuts = 1;
-  while (c.groups * blocks * cuts < 16 && rows / P::mr > 4 * cuts) cuts *= 2;
+  // Few tiles are cut by rows too, for which each share gathers anew: no more than the threads need. No sum is cut.
+  int64_t columns = P::nr * 3, blocks = (all + columns - 1) / columns, cuts = 1;
+  while (c.groups * blocks * cuts < 4 * (num_threads() - 1) && rows / P::mr > 4 * cuts) cuts *= 2;
   int64_t share = round_up((rows + cuts - 1) / cuts, P::mr);
   parallel_for(c.groups * blocks * cuts, 1, [&](int64_t begin, int64_t last) {
-    Scratch<T> pb(P::nr * kc + P::nr);
+    Scratch<T> pb(columns * (kc + 1));
     std::vector<std::vector<Run>> runs(static_cast<size_t>(columns / P::nr));
     for (int64_t task = begin; task < last; ++task) {
       int64_t g = task / (blocks * cuts), block = task / cuts % blocks, i = task % cuts * share;
@@ -129,10 +126,11 @@ template <class T> void forward_tiles(const Conv& c) {
       for (int64_t t = 0; t < plan.terms; t += kc) {
         int64_t k = std::min(kc, plan.terms - t);
         const T* a = pa.p + g * rows * plan.terms + rows * t + i * k;
-        for (int64_t j = 0; j < count; j += P::nr) {
-          gather(plan, image, end, runs[static_cast<size_t>(j / P::nr)], t, k, pb.p);
-          panel(plan, a, pb.p, h, k, first + j, std::min<int64_t>(P::nr, count - j), y, bias || t > 0);
-        }
+        gather(plan, image, end, runs, (count + P::nr - 1) / P::nr, t, k, pb.p);
+        for (int64_t r = 0; r < h; r += P::mr)
+          for (int64_t j = 0; j < count; j += P::nr)
+            put_product(plan, a + r * k, pb.p + j * (k + 1), std::min<int64_t>(P::mr, h - r), k, first + j, std::min<int64_t>(P::nr, count - j),
+                        y + r * plan.positions, bias || t > 0);
       }
     }
   });
@@ -156,7 +154,8 @@ template <class T> void input_tiles(const Conv& c) {
   Plan plan(c);
   auto* weight = static_cast<const T*>(c.weight);
   auto* y = static_cast<const T*>(c.y);
-  auto* x = static_cast<T*>(c.x);
+  Padded<T> padded(plan);
+  T* x = padded.p;
   // Channels of the input are shared out too where there are few images.
   int64_t cuts = 1;
   while (c.batch * c.groups * cuts < 16 && c.inputs > 2 * cuts) cuts *= 2;
@@ -189,10 +188,11 @@ template <class T> void input_tiles(const Conv& c) {
       }
     }
   });
+  padded.write();
 }
 
-// Panels of y's rows [k, mr] over positions [first, first + count) of the batch.
-template <class T> void pack_rows(const Plan& plan, const T* y, int64_t g, int64_t first, int64_t count, T* to) {
+// Panels of y's channels [k, mr] over positions [first, first + count) of the batch.
+template <class T> void pack_outputs(const Plan& plan, const T* y, int64_t g, int64_t first, int64_t count, T* to) {
   constexpr int mr = Tiling<T>::mr;
   const Conv& c = plan.c;
   for (int64_t i = 0; i < c.outputs; i += mr, to += mr * count)
@@ -238,7 +238,7 @@ template <class T> void weight_tiles(const Conv& c, int64_t parts) {
       for (int64_t i = 0; part * share >= all && i < c.outputs; ++i) std::fill_n(to + i * plan.terms, columns, T(0));
       for (int64_t p = part * share; p < stop; p += P::kc) {
         int64_t k = std::min<int64_t>(P::kc, stop - p);
-        pack_rows(plan, y, g, p, k, pa.p);
+        pack_outputs(plan, y, g, p, k, pa.p);
         for (int64_t j = 0; j < columns; j += P::nr) {
           int64_t w = std::min<int64_t>(P::nr, columns - j);
           gather_rows(plan, x, end, g, column + j, w, p, k, pb.p);

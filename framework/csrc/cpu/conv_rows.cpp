@@ -1,5 +1,6 @@
 // Convolutions of few outputs a group, depth-wise ones above all: row by row, without tiles.
-#include "core/parallel.h"
+#include <optional>
+
 #include "cpu/conv.h"
 
 namespace wootz::cpu::WOOTZ_ISA {
@@ -47,15 +48,24 @@ template <class T> void forward_rows(const Conv& c) {
   auto* bias = static_cast<const T*>(c.bias);
   std::vector<int64_t> offset;
   for (int64_t t = 0; t < plan.terms; ++t) offset.push_back(plan.term_offset(t));
-  parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
+  // Depth-wise, each plane is padded when its turn comes, and stays in the nearest cache.
+  std::optional<Padded<T>> all;
+  if (c.inputs > 1) all.emplace(plan).read();
+  parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 131072 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
+    Scratch<T> padded(plan.image);
+    std::fill_n(padded.p, plan.image, T(0));
     for (int64_t i = begin; i < last; ++i) {
       int64_t o = i % (c.groups * c.outputs), n = i / (c.groups * c.outputs), g = o / c.outputs;
       const T* weight = static_cast<const T*>(c.weight) + o * plan.terms;
-      T* plane = static_cast<T*>(c.y) + i * plan.positions;
-      const T* image = static_cast<T*>(c.x) + (n * c.groups + g) * c.inputs * plan.image;
+      T* y = static_cast<T*>(c.y) + i * plan.positions;
+      const T* image = all ? all->p + (n * c.groups + g) * plan.image * c.inputs : static_cast<T*>(c.x) + (n * c.groups + g) * plan.plane;
+      if (!all && !plan.plain) {
+        if (i == begin || o % c.outputs == 0) pad_plane(plan, image, padded.p);
+        image = padded.p;
+      }
       auto rows = [&]<int count>(std::integral_constant<int, count>, int64_t z, int64_t r) WOOTZ_LAMBDA {
         sum_rows<count>(plan, offset, weight, bias ? bias[o] : T(0), image + plan.at(z * c.stride[0], r * c.stride[1], 0),
-                        plane + (z * c.out[1] + r) * c.out[2]);
+                        y + (z * c.out[1] + r) * c.out[2]);
       };
       for (int64_t z = 0; z < c.out[0]; ++z) {
         int64_t r = 0;
@@ -69,10 +79,11 @@ template <class T> void forward_rows(const Conv& c) {
 template <class T> void input_rows(const Conv& c) {
   Plan plan(c);
   int64_t width = c.out[2];
-  parallel_for(c.batch * c.groups * c.inputs, std::max<int64_t>(1, 16384 / (plan.positions * plan.taps)), [&](int64_t begin, int64_t last) {
+  parallel_for(c.batch * c.groups * c.inputs, std::max<int64_t>(1, 131072 / (plan.positions * plan.taps)), [&](int64_t begin, int64_t last) {
+    Scratch<T> padded(plan.plain ? 1 : plan.image);
     for (int64_t i = begin; i < last; ++i) {
       int64_t channel = i % c.inputs, ng = i / c.inputs, g = ng % c.groups;
-      T* image = static_cast<T*>(c.x) + i * plan.image;
+      T *x = static_cast<T*>(c.x) + i * plan.plane, *image = plan.plain ? x : padded.p;
       std::fill_n(image, plan.image, T(0));
       for (int64_t o = 0; o < c.outputs; ++o)
         for (int64_t t = 0; t < plan.taps; ++t) {
@@ -82,6 +93,7 @@ template <class T> void input_rows(const Conv& c) {
             for (int64_t j = 0; j < width; ++j) to[j] += w * from[j];
           });
         }
+      if (!plan.plain) crop_plane(plan, image, x);
     }
   });
 }
@@ -107,6 +119,8 @@ WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, in
 template <class T> void weight_rows(const Conv& c) {
   using V = Vec<T>;
   Plan plan(c);
+  Padded<T> padded(plan);
+  padded.read();
   parallel_for(c.groups * c.outputs, std::max<int64_t>(1, 16384 / (c.batch * plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
     for (int64_t o = begin; o < last; ++o)
       for (int64_t first = 0; first < plan.terms; first += kTogether) {
@@ -117,7 +131,7 @@ template <class T> void weight_rows(const Conv& c) {
         for (V& v : sums) v = V(T(0));
         for (int64_t n = 0; n < c.batch; ++n)
           each_row(plan, static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions,
-                   static_cast<T*>(c.x) + (n * c.groups + o / c.outputs) * c.inputs * plan.image,
+                   padded.p + (n * c.groups + o / c.outputs) * c.inputs * plan.image,
                    [&](const T* y, const T* x) WOOTZ_LAMBDA { add_products(y, x, offset, c.out[2], sums, rest); });
         for (int64_t t = 0; t < std::min<int64_t>(kTogether, plan.terms - first); ++t)
           static_cast<T*>(c.weight)[o * plan.terms + first + t] = rest[t] + fold(sums[t], [](T p, T q) { return p + q; });

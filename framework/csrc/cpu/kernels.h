@@ -39,13 +39,13 @@ struct CrossEntropy {
   double smoothing;
 };
 
-// A convolution over three spatial dimensions (leading ones are 1), its input padded already and everything contiguous:
-// x [batch, groups * inputs, size], weight [groups * outputs, inputs, kernel], y [batch, groups * outputs, out].
-// Rows of x are sorted by phase: first every stride-th element, then those after them, `phase` of each, so that the
-// elements which neighbouring outputs read are neighbours.
+// A convolution over three spatial dimensions (leading ones are 1), everything contiguous: x [batch, groups * inputs,
+// extent], weight [groups * outputs, inputs, kernel], y [batch, groups * outputs, out].
+// The kernels pad x to `size` and sort its rows by phase: first every stride-th element, then those after them, `phase` of
+// each, so that the elements which neighbouring outputs read are neighbours.
 struct Conv {
   int64_t batch, groups, inputs, outputs, phase;
-  int64_t size[3], kernel[3], stride[3], dilation[3], out[3];
+  int64_t extent[3], padding[3], size[3], kernel[3], stride[3], dilation[3], out[3];
   void *x, *weight, *y;
   const void* bias;  // [groups * outputs], or null
 };
@@ -79,7 +79,7 @@ template <class T> struct FloatKernels {
   void (*log_softmax_backward)(const T* g, const T* y, T* out, int64_t rows, int64_t n);
   void (*logsumexp)(const T* x, T* out, int64_t rows, int64_t n);
   void (*cross_entropy)(const CrossEntropy&, int64_t first, int64_t last);
-  // The three products of a convolution: y from x and weight, x from y and weight, weight from x and y. For the last, x
+  // The three products of a convolution: y from x and weight, x from y and weight, weight from x and y. For the last, by parts, x
   // is [batch, size, groups * inputs], its rows as they were, and weight [parts, groups * outputs, kernel, inputs], one part for each share of the batch.
   void (*conv_forward)(const Conv&);
   void (*conv_input)(const Conv&);

@@ -106,6 +106,8 @@ struct Geometry3 {
     c.phase = (whole.v[2] + stride.v[2] - 1) / stride.v[2];
     whole.v[2] = by_phase ? c.phase * stride.v[2] : whole.v[2];
     for (int i = 0; i < 3; ++i) {
+      c.extent[i] = size.v[i];
+      c.padding[i] = padding.v[i];
       c.size[i] = whole.v[i];
       c.kernel[i] = kernel.v[i];
       c.stride[i] = stride.v[i];
@@ -123,73 +125,6 @@ void same_type(const char* op, const Tensor& a, const Tensor& b) {
 
 void need_shape(const char* op, const char* what, const Tensor& t, const Dims& shape) {
   WOOTZ_CHECK(t.shape() == shape, ErrorKind::Shape, op, ": expected ", what, " of shape ", text(shape), ", got ", text(t.shape()));
-}
-
-// f(row of the input, row of its padded image, or nullptr for the row of the input where that is padding only), for each
-// row of each padded plane.
-template <class F> void each_padded_row(const Geometry3& g, const cpu::Conv& c, F f) {
-  int64_t planes = g.batch * g.groups * g.inputs, rows = c.size[0] * c.size[1];
-  parallel_for(planes, std::max<int64_t>(1, 32768 / (rows * c.size[2])), [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p)
-      for (int64_t r = 0; r < rows; ++r) {
-        int64_t z = r / c.size[1] - g.padding.v[0], y = r % c.size[1] - g.padding.v[1];
-        bool inside = z >= 0 && z < g.size.v[0] && y >= 0 && y < g.size.v[1];
-        f(inside ? ((p * g.size.v[0] + z) * g.size.v[1] + y) * g.size.v[2] : -1, (p * rows + r) * c.size[2]);
-      }
-  });
-}
-
-// f(first element of the input's row in a phase, where it goes in the padded row), for each phase.
-template <class F> void each_phase(const Geometry3& g, int64_t phase, F f) {
-  int64_t step = g.stride.v[2], pad = g.padding.v[2];
-  for (int64_t q = 0; q < step; ++q) {
-    int64_t first = ((q - pad) % step + step) % step;
-    f(first, q * phase + (first + pad) / step);
-  }
-}
-
-// The padded input as the kernels want it, its rows sorted by phase.
-Tensor pad_input(const Geometry3& g, const Tensor& input) {
-  Tensor x = contiguous(input);
-  if (g.unpadded() && g.stride.v[2] == 1) return x;
-  cpu::Conv c = g.job();
-  Tensor out = empty({g.batch, g.groups * g.inputs, c.size[0], c.size[1], c.size[2]}, x.dtype());
-  visit_float(x.dtype(), g.op, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    int64_t step = g.stride.v[2], width = g.size.v[2];
-    each_padded_row(g, c, [&](int64_t from, int64_t to) {
-      T* row = out.data<T>() + to;
-      std::fill_n(row, c.size[2], T(0));
-      if (from < 0) return;
-      const T* source = x.data<T>() + from;
-      each_phase(g, c.phase, [&](int64_t i, int64_t at) {
-        if (step == 1) std::copy_n(source, width, row + at);
-        else
-          for (; i < width; i += step) row[at++] = source[i];
-      });
-    });
-  });
-  return out;
-}
-
-// The input out of its padded form.
-Tensor crop_input(const Geometry3& g, const Tensor& padded) {
-  if (g.unpadded() && g.stride.v[2] == 1) return reshape(padded, g.input_shape());
-  cpu::Conv c = g.job();
-  Tensor out = empty(g.input_shape(), padded.dtype());
-  visit_float(out.dtype(), g.op, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    int64_t step = g.stride.v[2], width = g.size.v[2];
-    each_padded_row(g, c, [&](int64_t to, int64_t from) {
-      if (to < 0) return;
-      const T* row = padded.data<T>() + from;
-      T* target = out.data<T>() + to;
-      each_phase(g, c.phase, [&](int64_t i, int64_t at) {
-        for (; i < width; i += step) target[i] = row[at++];
-      });
-    });
-  });
-  return out;
 }
 
 // The weight with its channels exchanged and its taps in reverse: the transpose of a convolution of stride 1 is one too.
@@ -238,7 +173,7 @@ Tensor convolve(const Tensor& input, const Tensor& weight, const Tensor& bias, c
   }
   Tensor out = empty(g.output_shape(), input.dtype());
   if (out.numel() == 0) return out;
-  Tensor x = pad_input(g, input), w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
+  Tensor x = contiguous(input), w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
   if (g.inputs == 0) {
     assign(out, bias.defined() ? unsqueeze(reshape(b, {weight.size(0), 1}), 0) : wrapped_scalar(0.0));
     return out;
@@ -262,13 +197,12 @@ Tensor convolve_input(const Tensor& output, const Tensor& weight, const Dims& si
   if (output.numel() == 0 || count(shape) == 0 || weight.numel() == 0) return zeros(shape, output.dtype());
   if (std::optional<Dims> around = g.mirror_padding()) return convolve(output, mirrored(g, weight), Tensor(), stride, *around, dilation, groups);
   cpu::Conv c = g.job();
-  Tensor padded = empty({g.batch, g.groups * g.inputs, c.size[0], c.size[1], c.size[2]}, output.dtype());
-  Tensor y = contiguous(output), w = contiguous(weight);
-  c.x = padded.bytes();
+  Tensor input = empty(shape, output.dtype()), y = contiguous(output), w = contiguous(weight);
+  c.x = input.bytes();
   c.weight = w.bytes();
   c.y = y.bytes();
   visit_float(output.dtype(), g.op, [&](auto tag) { cpu::kernels().real<typename decltype(tag)::type>().conv_input(c); });
-  return crop_input(g, padded);
+  return input;
 }
 
 Tensor convolve_weight(const Tensor& input, const Tensor& output, const Dims& kernel, const Dims& stride, const Dims& padding,
@@ -282,7 +216,7 @@ Tensor convolve_weight(const Tensor& input, const Tensor& output, const Dims& ke
   need_shape(g.op, "an argument", output, g.output_shape());
   if (input.numel() == 0 || output.numel() == 0) return zeros(shape, input.dtype());
   bool rows = g.outputs < kFewOutputs;
-  Tensor x = rows ? pad_input(g, input) : pad_channels_last(g, input), y = contiguous(output);
+  Tensor x = rows ? contiguous(input) : pad_channels_last(g, input), y = contiguous(output);
   int64_t parts = rows ? 0 : std::max<int64_t>(1, std::min<int64_t>({g.batch, 8, (int64_t(1) << 24) / count(shape)}));
   Dims kept{g.groups * g.outputs, count(g.spatial(g.kernel)), g.inputs};
   if (!rows) kept.insert(0, parts);

@@ -60,20 +60,23 @@ def test_transposed_convolution_agrees_with_pytorch(n, x, w, options):
     agree(getattr(F, name), getattr(torch, name), array(*x), array(*w, seed=1), array(outputs, seed=2), **options)
 
 
-def test_gradients_do_not_depend_on_the_number_of_threads():
-    x, w = wootz.tensor(array(4, 16, 20, 20)), wootz.tensor(array(40, 16, 3, 3, seed=1))
+@pytest.mark.parametrize(("size", "stride"), [(20, 1), (9, 2)])
+def test_results_do_not_depend_on_the_number_of_threads(size, stride):
+    x, w = wootz.tensor(array(4, 16, size, size)), wootz.tensor(array(160, 16, 3, 3, seed=1))
     before = wootz.get_num_threads()
     results = []
     try:
-        for threads in (1, 4):
+        for threads in (1, 4, 7):
             wootz.set_num_threads(threads)
             leaf, weight = x.clone().requires_grad_(), w.clone().requires_grad_()
-            F.conv2d(leaf, weight, padding=1).square().sum().backward()
-            results.append((leaf.grad.numpy(), weight.grad.numpy()))
+            out = F.conv2d(leaf, weight, stride=stride, padding=1)
+            out.square().sum().backward()
+            results.append((out.detach().numpy(), leaf.grad.numpy(), weight.grad.numpy()))
     finally:
         wootz.set_num_threads(before)
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_derivatives_of_strided_empty_and_repeated_inputs():
@@ -147,20 +150,71 @@ def test_what_does_not_fit_is_refused(call, error, text):
         call()
 
 
-@pytest.mark.parametrize("width", [1, 3, 7, 14, 16, 17, 28, 33])
-@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
-def test_depthwise_rows_of_any_width_and_number(width: int, stride: int, dilation: int):
-    random = np.random.default_rng(width)
-    for height in (1, 4, 6, 9):
-        x, w, b = (random.standard_normal(s) for s in ((2, 3, height, width), (6, 1, 3, 3), (6,)))
-        padded = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))
-        rows, columns = ((n + 4 - 2 * dilation - 1) // stride + 1 for n in (height, width))
-        want = np.broadcast_to(b[:, None, None], (2, 6, rows, columns)).copy()
-        for i, j in np.ndindex(3, 3):
-            top, left = i * dilation, j * dilation
-            seen = padded[:, :, top : top + stride * rows : stride, left : left + stride * columns : stride]
-            want += w[:, 0, i, j][:, None, None] * np.repeat(seen[:, :, :rows, :columns], 2, 1)
-        for kind, accuracy in ((np.float32, 1e-5), (np.float64, 1e-13)):
-            given = (wootz.tensor(a.astype(kind)) for a in (x, w, b))
-            got = wootz.nn.functional.conv2d(*given, stride=stride, padding=2, dilation=dilation, groups=3)
-            np.testing.assert_allclose(got.numpy(), want, rtol=accuracy, atol=accuracy)
+def by_taps(x, w, g, stride, padding, dilation, groups):
+    """The output in float64, and the gradients of its product with g."""
+    (batch, channels, *_), (outputs, inputs, *kernel) = x.shape, w.shape
+    padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)))
+    y, dx, dw = np.zeros_like(g), np.zeros_like(padded), np.zeros_like(w)
+    spread = g.reshape(batch, groups, outputs // groups, *g.shape[2:])
+    for tap in np.ndindex(*kernel):
+        window = tuple(
+            slice(t * d, t * d + s * (n - 1) + 1, s)
+            for t, d, s, n in zip(tap, dilation, stride, g.shape[2:], strict=True)
+        )
+        seen = padded[:, :, *window].reshape(batch, groups, inputs, *g.shape[2:])
+        weight = w[:, :, *tap].reshape(groups, outputs // groups, inputs)
+        y += np.einsum("bgi...,goi->bgo...", seen, weight).reshape(g.shape)
+        dw[:, :, *tap] = np.einsum("bgiyx,bgoyx->goi", seen, spread).reshape(outputs, inputs)
+        dx[:, :, *window] += np.einsum("bgo...,goi->bgi...", spread, weight).reshape(batch, channels, *g.shape[2:])
+    inside = tuple(slice(p, n - p) for p, n in zip(padding, padded.shape[2:], strict=True))
+    return y, dx[:, :, *inside], dw
+
+
+# Depth-wise, few outputs of several inputs, and tiles whose rows and terms are no whole number of vectors.
+@pytest.mark.parametrize(("channels", "outputs", "groups"), [(3, 6, 3), (10, 4, 2), (5, 17, 1), (38, 29, 1)])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation"),
+    [
+        ((1, 1), (0, 0), (1, 1)),
+        ((1, 1), (1, 2), (1, 1)),
+        ((2, 2), (1, 1), (1, 1)),
+        ((2, 2), (2, 2), (1, 1)),
+        ((1, 2), (1, 0), (1, 1)),
+        ((3, 1), (2, 2), (2, 2)),
+        ((1, 3), (2, 1), (1, 1)),
+        ((2, 5), (1, 4), (1, 2)),
+    ],
+)
+def test_convolutions_and_their_gradients_at_any_width(channels, outputs, groups, stride, padding, dilation):
+    random = np.random.default_rng(0)
+    for width in (1, 3, 7, 8, 14, 16, 17, 28, 31, 32, 33, 45):
+        size = (1 + width % 6, width)
+        out = tuple(
+            (n + 2 * p - 2 * d - 1) // s + 1 for n, p, d, s in zip(size, padding, dilation, stride, strict=True)
+        )
+        if any(n + 2 * p < 2 * d + 1 for n, p, d in zip(size, padding, dilation, strict=True)):
+            continue
+        shapes = ((3, channels, *size), (outputs, channels // groups, 3, 3), (3, outputs, *out), (outputs,))
+        x, w, g, b = (random.standard_normal(s) for s in shapes)
+        y, dx, dw = by_taps(x, w, g, stride, padding, dilation, groups)
+        for kind, accuracy in ((np.float32, 2e-4), (np.float64, 1e-12)):
+            inputs = [wootz.tensor(a.astype(kind), requires_grad=True) for a in (x, w, b)]
+            got = F.conv2d(*inputs, stride=stride, padding=padding, dilation=dilation, groups=groups)
+            got.backward(wootz.tensor(g.astype(kind)))
+            for own, want in zip(
+                (got.detach(), *(i.grad for i in inputs)), (y + b[:, None, None], dx, dw, g.sum((0, 2, 3))), strict=True
+            ):
+                np.testing.assert_allclose(own.numpy(), want, rtol=accuracy, atol=accuracy)
+
+
+def test_infinities_reach_only_the_outputs_that_read_them():
+    x = np.zeros((1, 32, 9, 9), np.float32)
+    x[0, :, 4, 8] = np.inf
+    for groups in (1, 32):
+        w = np.ones((32, 32 // groups, 3, 3), np.float32)
+        for stride in (1, 2):
+            got = F.conv2d(wootz.tensor(x), wootz.tensor(w), stride=stride, padding=1, groups=groups).numpy()
+            rows, columns = np.nonzero(got[0, 0])
+            assert np.isinf(got[:, :, rows, columns]).all() and not np.isnan(got).any()
+            near = [(i, j) for i, j in np.ndindex(got.shape[2:]) if abs(i * stride - 4) < 2 and abs(j * stride - 8) < 2]
+            assert list(zip(rows, columns, strict=True)) == near
