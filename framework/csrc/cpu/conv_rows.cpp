@@ -14,6 +14,24 @@ template <class T, class F> WOOTZ_INLINE void each_row(const Plan& plan, T* y, T
       f(y + (z * c.out[1] + r) * c.out[2], x + plan.at(z * c.stride[0], r * c.stride[1], 0));
 }
 
+// The padded images of all groups of the batch. One of a single plane, as depth-wise ones are, is padded when its turn comes
+// and stays in the nearest cache.
+template <class T> struct Images {
+  const Plan& plan;
+  std::optional<Padded<T>> all;
+  explicit Images(const Plan& of) : plan(of) {
+    if (plan.c.inputs > 1) all.emplace(plan).read();
+  }
+  // Image i, perhaps in `room`, which holds zeros or an earlier one.
+  const T* get(int64_t i, Scratch<T>& room) const {
+    if (all) return all->p + i * plan.c.inputs * plan.image;
+    const T* x = static_cast<T*>(plan.c.x) + i * plan.plane;
+    if (plan.plain) return x;
+    pad_plane(plan, x, room.p);
+    return room.p;
+  }
+};
+
 // Neighbouring output rows of one plane, `count` of them: all terms are summed in registers, and a weight is read once.
 template <int count, class T>
 WOOTZ_INLINE void sum_rows(const Plan& plan, const std::vector<int64_t>& offset, const T* weight, T bias, const T* x, T* y) {
@@ -48,21 +66,16 @@ template <class T> void forward_rows(const Conv& c) {
   auto* bias = static_cast<const T*>(c.bias);
   std::vector<int64_t> offset;
   for (int64_t t = 0; t < plan.terms; ++t) offset.push_back(plan.term_offset(t));
-  // Depth-wise, each plane is padded when its turn comes, and stays in the nearest cache.
-  std::optional<Padded<T>> all;
-  if (c.inputs > 1) all.emplace(plan).read();
+  Images<T> images(plan);
   parallel_for(c.batch * c.groups * c.outputs, std::max<int64_t>(1, 131072 / (plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
-    Scratch<T> padded(plan.image);
-    std::fill_n(padded.p, plan.image, T(0));
+    Scratch<T> room(plan.image);
+    std::fill_n(room.p, plan.image, T(0));
+    const T* image = nullptr;
     for (int64_t i = begin; i < last; ++i) {
       int64_t o = i % (c.groups * c.outputs), n = i / (c.groups * c.outputs), g = o / c.outputs;
       const T* weight = static_cast<const T*>(c.weight) + o * plan.terms;
       T* y = static_cast<T*>(c.y) + i * plan.positions;
-      const T* image = all ? all->p + (n * c.groups + g) * plan.image * c.inputs : static_cast<T*>(c.x) + (n * c.groups + g) * plan.plane;
-      if (!all && !plan.plain) {
-        if (i == begin || o % c.outputs == 0) pad_plane(plan, image, padded.p);
-        image = padded.p;
-      }
+      if (i == begin || o % c.outputs == 0) image = images.get(n * c.groups + g, room);
       auto rows = [&]<int count>(std::integral_constant<int, count>, int64_t z, int64_t r) WOOTZ_LAMBDA {
         sum_rows<count>(plan, offset, weight, bias ? bias[o] : T(0), image + plan.at(z * c.stride[0], r * c.stride[1], 0),
                         y + (z * c.out[1] + r) * c.out[2]);
@@ -102,16 +115,26 @@ namespace {
 
 // Sums over one row of y times x at several terms at once.
 constexpr int kTogether = 5;
-template <class T>
-WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, int64_t n, Vec<T>* sums, T* rest) {
+template <class T> WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, int64_t n, Vec<T>* sums) {
   using V = Vec<T>;
+  constexpr int w = V::size;
   int64_t i = 0;
-  for (; i + V::size <= n; i += V::size) {
+  for (; i + w <= n; i += w) {
     V g = V::load(y + i);
     for (int t = 0; t < kTogether; ++t) sums[t] += g * V::load(x + offset[t] + i);
   }
-  for (; i < n; ++i)
-    for (int t = 0; t < kTogether; ++t) rest[t] += y[i] * x[offset[t] + i];
+  if (i == n) return;
+  if (n < w) {
+    V g = V::load(y, n);
+    for (int t = 0; t < kTogether; ++t) sums[t] += g * V::load(x + offset[t], n);
+    return;
+  }
+  // The last vector again, of which the lanes that have been counted are left out.
+  typename V::Bits lane;
+  for (int j = 0; j < w; ++j) lane[j] = j;
+  auto left = lane >= static_cast<typename V::Int>(i + w - n);
+  V g = V::load(y + n - w);
+  for (int t = 0; t < kTogether; ++t) sums[t] += select<T>(left, g * V::load(x + offset[t] + n - w), V(T(0)));
 }
 
 }  // namespace
@@ -119,23 +142,28 @@ WOOTZ_INLINE void add_products(const T* y, const T* x, const int64_t* offset, in
 template <class T> void weight_rows(const Conv& c) {
   using V = Vec<T>;
   Plan plan(c);
-  Padded<T> padded(plan);
-  padded.read();
+  Images<T> images(plan);
   parallel_for(c.groups * c.outputs, std::max<int64_t>(1, 16384 / (c.batch * plan.positions * plan.terms)), [&](int64_t begin, int64_t last) {
-    for (int64_t o = begin; o < last; ++o)
-      for (int64_t first = 0; first < plan.terms; first += kTogether) {
-        int64_t offset[kTogether];
-        for (int t = 0; t < kTogether; ++t) offset[t] = plan.term_offset(std::min(first + t, plan.terms - 1));
-        V sums[kTogether];
-        T rest[kTogether] = {};
-        for (V& v : sums) v = V(T(0));
-        for (int64_t n = 0; n < c.batch; ++n)
-          each_row(plan, static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions,
-                   padded.p + (n * c.groups + o / c.outputs) * c.inputs * plan.image,
-                   [&](const T* y, const T* x) WOOTZ_LAMBDA { add_products(y, x, offset, c.out[2], sums, rest); });
-        for (int64_t t = 0; t < std::min<int64_t>(kTogether, plan.terms - first); ++t)
-          static_cast<T*>(c.weight)[o * plan.terms + first + t] = rest[t] + fold(sums[t], [](T p, T q) { return p + q; });
+    int64_t lanes = round_up(plan.terms, kTogether) * V::size;
+    Scratch<T> room(plan.image), sums(lanes);
+    std::fill_n(room.p, plan.image, T(0));
+    for (int64_t o = begin; o < last; ++o) {
+      std::fill_n(sums.p, lanes, T(0));
+      for (int64_t n = 0; n < c.batch; ++n) {
+        const T* image = images.get(n * c.groups + o / c.outputs, room);
+        const T* y = static_cast<T*>(c.y) + (n * c.groups * c.outputs + o) * plan.positions;
+        for (int64_t first = 0; first < plan.terms; first += kTogether) {
+          int64_t offset[kTogether];
+          for (int t = 0; t < kTogether; ++t) offset[t] = plan.term_offset(std::min(first + t, plan.terms - 1));
+          V part[kTogether];
+          for (int t = 0; t < kTogether; ++t) part[t] = V::load(sums.p + (first + t) * V::size);
+          each_row(plan, y, image, [&](const T* from, const T* x) WOOTZ_LAMBDA { add_products(from, x, offset, c.out[2], part); });
+          for (int t = 0; t < kTogether; ++t) part[t].store(sums.p + (first + t) * V::size);
+        }
       }
+      for (int64_t t = 0; t < plan.terms; ++t)
+        static_cast<T*>(c.weight)[o * plan.terms + t] = fold(V::load(sums.p + t * V::size), [](T p, T q) { return p + q; });
+    }
   });
 }
 

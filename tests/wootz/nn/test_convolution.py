@@ -207,14 +207,24 @@ def test_convolutions_and_their_gradients_at_any_width(channels, outputs, groups
                 np.testing.assert_allclose(own.numpy(), want, rtol=accuracy, atol=accuracy)
 
 
-def test_infinities_reach_only_the_outputs_that_read_them():
-    x = np.zeros((1, 32, 9, 9), np.float32)
-    x[0, :, 4, 8] = np.inf
+@pytest.mark.parametrize(("width", "column"), [(9, 8), (21, 20), (21, 10)])  # parts of a vector, and of a second one
+def test_infinities_reach_only_what_reads_them(width, column):
+    x = np.zeros((1, 32, 9, width), np.float32)
+    x[0, :, 4, column] = np.inf
     for groups in (1, 32):
-        w = np.ones((32, 32 // groups, 3, 3), np.float32)
+        w = wootz.ones(32, 32 // groups, 3, 3, requires_grad=True)
         for stride in (1, 2):
-            got = F.conv2d(wootz.tensor(x), wootz.tensor(w), stride=stride, padding=1, groups=groups).numpy()
-            rows, columns = np.nonzero(got[0, 0])
-            assert np.isinf(got[:, :, rows, columns]).all() and not np.isnan(got).any()
-            near = [(i, j) for i, j in np.ndindex(got.shape[2:]) if abs(i * stride - 4) < 2 and abs(j * stride - 8) < 2]
-            assert list(zip(rows, columns, strict=True)) == near
+            w.grad = None
+            out = F.conv2d(wootz.tensor(x), w, stride=stride, padding=1, groups=groups)
+            out.backward(wootz.ones_like(out))
+            got = out.detach().numpy()
+            near = [
+                (i, j) for i, j in np.ndindex(got.shape[2:]) if abs(i * stride - 4) < 2 and abs(j * stride - column) < 2
+            ]
+            reached = np.isinf(got)
+            assert all(list(zip(*np.nonzero(plane), strict=True)) == near for plane in reached[0])
+            assert (got[~reached] == 0).all()
+            # Under each tap there is an output that reads the infinity with it, or there is none.
+            taps = {(4 - i * stride + 1, column - j * stride + 1) for i, j in near}
+            for i, j in np.ndindex(3, 3):
+                assert (w.grad.numpy()[:, :, i, j] == (np.inf if (i, j) in taps else 0)).all()
