@@ -44,6 +44,7 @@ class Inputs:
         self.weight, self.bias = lib.tensor(m[0].copy()), lib.tensor(m[-1].copy())
         self.labels = lib.tensor(random.integers(0, columns, rows))
         self.parts = [self.m] * 16
+        self.ordered = lib.tensor(np.sort(m))
         self.bounds = lib.tensor(np.linspace(-2, 2, 50).astype(np.float32))
 
 
@@ -117,9 +118,28 @@ CASES: dict[str, Callable[[Inputs], Any]] = {
     "topk": lambda i: i.x.topk(5),
     "topk columns": lambda i: i.m.topk(2, 1),
     "median": lambda i: i.x.median(),
+    "median columns": lambda i: i.m.median(1),
+    "median rows": lambda i: i.m.median(0),
+    "nanmedian": lambda i: i.x.nanmedian(),
+    "nanmedian columns": lambda i: i.m.nanmedian(1),
+    "kthvalue": lambda i: i.x.kthvalue(i.rows),
+    "kthvalue columns": lambda i: i.m.kthvalue(2, 1),
+    "quantile": lambda i: i.x.quantile(0.3),
+    "quantile columns": lambda i: i.m.quantile(0.3, 1),
+    "nanquantile columns": lambda i: i.m.nanquantile(0.3, 1),
+    "mode columns": lambda i: i.gathered.mode(1),
     "unique": lambda i: i.whole.unique(),
+    "unique inverse": lambda i: i.whole.unique(return_inverse=True),
+    "unique floats": lambda i: i.x.unique(),
+    "unique_consecutive": lambda i: i.whole.unique_consecutive(),
+    "isin": lambda i: i.lib.isin(i.whole, i.labels),
     "bincount": lambda i: i.whole.bincount(),
+    "bincount weights": lambda i: i.whole.bincount(i.x),
+    "histc": lambda i: i.x.histc(100),
+    "histogram": lambda i: i.x.histogram(100),
     "searchsorted": lambda i: i.lib.searchsorted(i.bounds, i.x),
+    "searchsorted rows": lambda i: i.lib.searchsorted(i.ordered, i.m),
+    "bucketize": lambda i: i.lib.bucketize(i.x, i.bounds, right=True),
     "gather": lambda i: i.m.gather(1, i.gathered),
     "scatter_add": lambda i: i.m.scatter_add(1, i.gathered, i.m),
     "scatter": lambda i: i.m.scatter(1, i.gathered, i.m),

@@ -109,9 +109,48 @@ def test_order_is_total_and_stable(descending: bool, cupy: Any) -> None:
         same(lambda t: wootz.sort(t, -1, descending, stable=True), x)
         same(lambda t: wootz.argsort(t.T, 0, descending, stable=True), x)
     same(lambda t: wootz.topk(t, 3, -1, descending)[0], random.standard_normal((4, 9)))
-    same(lambda t: wootz.kthvalue(t, 2)[0], random.standard_normal((4, 9)))
     same(lambda t: wootz.quantile(t, 0.3, 1), random.standard_normal((4, 9)), exact=False)
     same(lambda t: wootz.sort(t, 0, descending), np.empty((0, 3)))
+    assert cupy.compiled == []
+
+
+def test_selecting_names_the_cpus_places(cupy: Any) -> None:
+    random = np.random.default_rng(5)
+    holes = random.integers(0, 5, (4, 60)).astype(float)
+    holes[1, [7, 30]] = holes[2] = np.nan
+    for x in (holes, random.integers(0, 5, (3, 70)), random.standard_normal((2, 1300)), np.float64(3.0)):
+        for dim in (0, -1):
+            same(lambda t, dim=dim: wootz.kthvalue(t, 1, dim), x)
+            same(lambda t, dim=dim: wootz.median(t, dim), x)
+            same(lambda t, dim=dim: wootz.nanmedian(t, dim, True), x)
+            same(lambda t, dim=dim: wootz.mode(t, dim), x)
+        same(wootz.median, x)
+        same(wootz.nanmedian, x)
+    assert cupy.compiled == []
+
+
+def test_searching_and_counting(cupy: Any) -> None:
+    random = np.random.default_rng(6)
+    bounds, x = np.sort(random.integers(0, 9, (3, 20)).astype(float)), random.integers(-1, 10, (3, 40)).astype(float)
+    bounds[0, -2:] = x[:, 3] = np.nan
+    for right in (False, True):
+        same(lambda b, t, right=right: wootz.searchsorted(b, t, right=right), bounds, x)
+        same(lambda b, t, right=right: wootz.searchsorted(b[0], t, right=right), bounds, x)
+        same(lambda b, t, right=right: wootz.searchsorted(b[:, :0], t, right=right), bounds, x)
+    whole = random.integers(0, 12, 70)
+    same(lambda t: wootz.unique(t, return_inverse=True, return_counts=True), x)
+    same(lambda t: wootz.unique_consecutive(t, True, True), whole // 5)
+    same(lambda t: wootz.unique_consecutive(t.reshape(35, 2) // 9, True, True, dim=0), whole)
+    same(lambda t, b: wootz.isin(t, b, invert=True), x, bounds)
+    same(wootz.bincount, whole)
+    same(lambda t: wootz.bincount(t[:0], minlength=3), whole)
+    same(lambda t, w: wootz.bincount(t, w, 20), whole, random.standard_normal(70))
+    same(lambda t: wootz.histc(t, 7, 1, 6), x)
+    same(lambda t: wootz.nn.functional.one_hot(t), whole)
+    with pytest.raises(ValueError, match="non-negative"):
+        wootz.bincount(both(whole - 5)[1])
+    with pytest.raises(ValueError, match="class values"):
+        wootz.nn.functional.one_hot(both(whole)[1], 4)
     assert cupy.compiled == []
 
 

@@ -25,8 +25,7 @@ LOOPS = {
     "as_strided_backward": "its geometry is of one example's memory",
     "dropout": "its mask is counted from one example's first element",
     "permutation": "takes a vector of exchanges for a matrix",
-    "unique": "differently many results", "runs": "differently many results", "search": "bounds are one row or a stack",
-    "isin": "compares with all elements of a tensor", "histc": "counts over a whole tensor",
+    "unique": "differently many results", "histc": "counts over a whole tensor",
     "histogram": "counts over a whole tensor", "bincount": "counts over a whole tensor",
     "histogramdd": "counts over a whole tensor",    "ldl_solve": "follows the exchanges of one matrix at a time",
 }  # fmt: skip
@@ -38,9 +37,9 @@ REFUSED = frozenset((
     "allclose", "argwhere", "bincount", "equal", "histc", "index_copy", "index_fill", "linalg.lstsq",
     "linalg.matrix_exp", "masked_scatter",
     "masked_select", "mvlgamma", "nanquantile", "nonzero_static", "quantile", "repeat_interleave", "segment_reduce",
-    "tensor_split",
+    "tensor_split", "unique", "unique_consecutive",
     *(f"nn.functional.{name}" for name in (
-        "binary_cross_entropy", "ctc_loss", "embedding_bag", "gaussian_nll_loss", "multilabel_margin_loss", "one_hot",
+        "binary_cross_entropy", "ctc_loss", "embedding_bag", "gaussian_nll_loss", "multilabel_margin_loss",
     )),
     *(f"special.{kind}_polynomial_{letter}" for kind, letter in (
         ("chebyshev", "t"), ("chebyshev", "u"), ("chebyshev", "v"), ("chebyshev", "w"), ("hermite", "h"),

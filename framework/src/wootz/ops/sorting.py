@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 from typing import Any, NamedTuple
 
 from wootz import _core
 from wootz._core import Tensor
 from wootz.errors import DTypeError, ShapeError
-from wootz.ops.array_op import along, array_op, floating, need_integers, promoted, wrapped
+from wootz.ops.array_op import array_op, filled, floating, need_integers, promoted, wrapped, zeros
 from wootz.ops.composite import Indexed
+from wootz.ops.cumulative import diff
 from wootz.ops.database import op
 
 __all__ = [
@@ -54,11 +54,6 @@ def topk(self: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool
     return Indexed(_core.gather(self, dim, where), where)
 
 
-@array_op(batch=along(2))
-def _kth(xp: Any, x: Any, k: int, dim: int) -> Any:
-    return xp.expand_dims(xp.take(xp.argpartition(x, k, axis=dim), k, axis=dim), dim)
-
-
 def _picked(self: Tensor, where: Tensor, dim: int, keepdim: bool) -> Indexed:
     values = _core.gather(self, dim, where)
     return Indexed(values, where) if keepdim else Indexed(values.squeeze(dim), where.squeeze(dim))
@@ -80,18 +75,7 @@ def kthvalue(self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Inde
     x, dim, keepdim = _row("kthvalue", self, dim, keepdim)
     if not 1 <= k <= x.shape[dim]:
         raise ShapeError(f"kthvalue: k={k} is not between 1 and the {x.shape[dim]} elements of dim {dim}")
-    return _picked(x, _kth(x, k - 1, dim), dim, keepdim)
-
-
-@array_op(batch=along(1))
-def _middle(xp: Any, x: Any, dim: int, ignore: bool) -> Any:
-    missing = xp.isnan(x).sum(axis=dim, keepdims=True)
-    if not bool(missing.any()):  # selecting is enough
-        k = (x.shape[dim] - 1) // 2
-        return xp.expand_dims(xp.take(xp.argpartition(x, k, axis=dim), k, axis=dim), dim)
-    order = xp.argsort(x, axis=dim, kind="stable")
-    count = x.shape[dim] - missing if ignore else xp.where(missing > 0, 2 * x.shape[dim] - 1, x.shape[dim])
-    return xp.take_along_axis(order, xp.maximum(count - 1, 0) // 2, dim)
+    return _picked(x, _core.kth(x, k - 1, dim), dim, keepdim)
 
 
 def _median(op: str, self: Tensor, dim: int | None, keepdim: bool) -> Any:
@@ -99,9 +83,10 @@ def _median(op: str, self: Tensor, dim: int | None, keepdim: bool) -> Any:
     if dim is None:
         if self.numel() == 0:
             return _core.full((), float("nan"), self.dtype)
-        return _picked(self.reshape((-1,)), _middle(self.reshape((-1,)).detach(), 0, ignore), 0, False).values
+        x = self.reshape((-1,))
+        return _core.gather(x, 0, _core.middle(x, 0, ignore)).squeeze(0)
     x, dim, keepdim = _row(op, self, dim, keepdim)
-    return _picked(x, _middle(x, dim, ignore), dim, keepdim)
+    return _picked(x, _core.middle(x, dim, ignore), dim, keepdim)
 
 
 @op("N(3, 4)", "N(3, 5), 1", "N(4, 3), 0, True", "N()")
@@ -116,23 +101,11 @@ def nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> An
     return _median("nanmedian", self, dim, keepdim)
 
 
-@array_op(batch=along(1))
-def _mode(xp: Any, x: Any, dim: int) -> Any:
-    x = xp.moveaxis(x, dim, -1)
-    order = xp.argsort(x, axis=-1, kind="stable")
-    ranked = xp.take_along_axis(x, order, -1)
-    count = xp.ones(x.shape, "int64")
-    for i in range(1, x.shape[-1]):
-        count[..., i] = xp.where(ranked[..., i] == ranked[..., i - 1], count[..., i - 1] + 1, 1)
-    last = xp.expand_dims(xp.argmax(count, axis=-1), -1)
-    return xp.moveaxis(xp.take_along_axis(order, last, -1), -1, dim)
-
-
 @op("D(3, 6)", "D(6, 3), 0, True", "N(3, 1)")
 def mode(self: Tensor, dim: int = -1, keepdim: bool = False) -> Indexed:
     """(values, indices) of the most frequent element along ``dim``, the smallest of several, at its last place."""
     x, dim, keepdim = _row("mode", self, dim, keepdim)
-    return _picked(x, _mode(x, dim), dim, keepdim)
+    return _picked(x, _core.commonest(x, dim), dim, keepdim)
 
 
 def _between(interpolation: str, below: Tensor, above: Tensor, part: Tensor) -> Tensor:
@@ -212,9 +185,18 @@ def _unique(xp: Any, x: Any, dim: int | None) -> Any:
     return values, inverse.reshape(x.shape if dim is None else (-1,)), counts
 
 
-def _asked(found: tuple[Tensor, ...], inverse: bool, counts: bool) -> Any:
-    wanted = tuple(t for t, ask in zip(found, (True, inverse, counts), strict=True) if ask)
+def _asked(*found: Tensor | None) -> Any:
+    wanted = tuple(t for t in found if t is not None)
     return wanted if len(wanted) > 1 else wanted[0]
+
+
+def _numbers(starts: Tensor, size: int) -> Tensor:
+    """The number of the run that each of ``size`` elements is in, from 0 on."""
+    return _core.running_sum(_core.index_add(zeros(starts, (size,)), 0, starts, filled(starts, starts.shape, 1)), 0) - 1
+
+
+def _lengths(starts: Tensor, size: int) -> Tensor:
+    return diff(starts, append=filled(starts, (1,), size))
 
 
 @op("D(3, 4)", "D(3, 4), return_inverse=True, return_counts=True", "D(6, 2), dim=0", "C(0)", differentiable=False)
@@ -222,43 +204,36 @@ def unique(
     self: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The different elements (or slices of ``dim``) in order; also where each element went, and their counts."""
-    found = _unique.many(self, None if dim is None else wrapped("unique", dim, self.dim()))
-    return _asked(found, return_inverse, return_counts)
+    x = self.detach()
+    if dim is not None or x.dtype.is_complex:
+        place = None if dim is None else wrapped("unique", dim, self.dim())
+        values, inverse, counts = _unique.many(x, place)
+        return _asked(values, inverse if return_inverse else None, counts if return_counts else None)
+    x, size = x.reshape((-1,)), x.numel()
+    order = _core.order(x, 0)
+    x = _core.gather(x, 0, order)
+    starts = _core.runs(x)
+    return _asked(
+        _core.index_select(x, 0, starts),
+        _core.index_put(order, [order], _numbers(starts, size)).reshape(self.shape) if return_inverse else None,
+        _lengths(starts, size) if return_counts else None,
+    )
 
 
-@array_op()
-def _runs(xp: Any, x: Any, dim: int | None) -> Any:
-    rows = x.reshape(-1) if dim is None else xp.moveaxis(x, dim, 0)
-    flat = rows.reshape((rows.shape[0], rows[:1].size))
-    new = xp.ones(flat.shape[0], bool)
-    new[1:] = (flat[1:] != flat[:-1]).any(axis=1)
-    starts = xp.flatnonzero(new)
-    counts = xp.diff(xp.append(starts, flat.shape[0]))
-    values = rows[starts] if dim is None else xp.moveaxis(rows[starts], 0, dim)
-    return values, (xp.cumsum(new) - 1).reshape(x.shape if dim is None else (-1,)), counts
-
-
-@op("D(12)", "D(3, 4), return_inverse=True, return_counts=True", "D(6, 2), dim=0", "C(0)", differentiable=False)
+@op("D(12)", "D(3, 4), return_inverse=True, return_counts=True", "D(6, 2), dim=0", "D(2, 6), dim=1", "C(0)",
+    differentiable=False)  # fmt: skip
 def unique_consecutive(
     self: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The elements (or slices of ``dim``) without those that repeat the one before; see `unique`."""
-    found = _runs.many(self, None if dim is None else wrapped("unique_consecutive", dim, self.dim()))
-    return _asked(found, return_inverse, return_counts)
-
-
-@array_op()
-def _search(xp: Any, bounds: Any, x: Any, side: str) -> Any:
-    if bounds.ndim == 1:
-        return xp.searchsorted(bounds, x, side=side)
-    low = xp.zeros(x.shape, "int64")
-    high = low + bounds.shape[-1]
-    for _ in range(bounds.shape[-1].bit_length()):  # all rows at once, by halving
-        middle = (low + high) // 2
-        found = xp.take_along_axis(bounds, xp.minimum(middle, bounds.shape[-1] - 1), -1)
-        right = (found <= x if side == "right" else found < x) & (low < high)
-        low, high = xp.where(right, middle + 1, low), xp.where(right, high, middle)
-    return low
+    place = 0 if dim is None else wrapped("unique_consecutive", dim, self.dim())
+    x = self.detach().reshape((-1,)) if dim is None or self.dim() == 0 else self.detach()
+    size, starts = x.shape[place], _core.runs(x.movedim(place, 0) if place else x)
+    return _asked(
+        _core.index_select(x, place, starts),
+        _numbers(starts, size).reshape(self.shape if dim is None else (-1,)) if return_inverse else None,
+        _lengths(starts, size) if return_counts else None,
+    )
 
 
 @op("wootz.tensor([0.0, 0.5, 1.0]), C(2, 3)", "C(2, 5).sort().values, C(2, 3), right=True",
@@ -284,7 +259,7 @@ def searchsorted(
         raise ValueError(
             f"searchsorted: side is 'left' or 'right' and agrees with right, found {side!r}, right={right}"
         )
-    found = _search(bounds, x, side or ("right" if right else "left"))
+    found = _core.search(bounds, x, right or side == "right")
     return found.to(_core.int32) if out_int32 else found
 
 
@@ -297,22 +272,20 @@ def bucketize(
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-@array_op()
-def _isin(xp: Any, elements: Any, test: Any, invert: bool) -> Any:
-    return xp.isin(elements, test, invert=invert)
-
-
 @op("I(5, 3, 4), I(5, 3)", "I(5, 3), 2", "I(5, 4), I(5, 3), invert=True", differentiable=False)
 def isin(
     elements: Tensor | float, test_elements: Tensor | float, *, assume_unique: bool = False, invert: bool = False
 ) -> Tensor:
     """Whether each element is among ``test_elements``."""
-    return _isin(*promoted(elements, test_elements), invert)
-
-
-@array_op()
-def _histc(xp: Any, x: Any, bins: int, low: float, high: float) -> Any:
-    return xp.histogram(x, bins=bins, range=(low, high))[0].astype(x.dtype)
+    x, test = promoted(elements, test_elements)
+    test = test.reshape((-1,))
+    if test.shape[0] == 0 or x.dtype.is_complex:
+        found = _core.any(x.unsqueeze(-1) == test, -1)
+    else:
+        test = _core.gather(test, 0, _core.order(test, 0))
+        place = _core.search(test, x).clamp(max=test.shape[0] - 1)
+        found = _core.eq(_core.index(test, [place]), x)
+    return _core.logical_not(found) if invert else found
 
 
 @op("C(20), 5", "C(20), 4, -1, 1", "wootz.ones(3), 2", differentiable=False)
@@ -327,7 +300,7 @@ def histc(self: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tens
         min, max = min - 1, max + 1
     if not (min < max and abs(min) != float("inf") and abs(max) != float("inf")):
         raise ValueError(f"histc: expected finite min < max, found min={min}, max={max}")
-    return _histc(x.reshape((-1,)), bins, min, max)
+    return _core.histc(x, bins, float(min), float(max))
 
 
 class Histogram(NamedTuple):
@@ -359,11 +332,6 @@ def histogram(
     return Histogram(*_histogram.many(x, bins, weights, low, high, density))
 
 
-@array_op()
-def _bincount(xp: Any, x: Any, weights: Any, minlength: int) -> Any:
-    return xp.bincount(x, weights, minlength)
-
-
 @op("I(5, 8)", "I(5, 8), minlength=9", "I(5, 8), C(8)", "I(5, 0)", differentiable=False)
 def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 on occurs in a vector of integers, or the sums of their ``weights``."""
@@ -371,9 +339,4 @@ def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) ->
     if self.dim() != 1 or (weights is not None and weights.shape != self.shape):
         raise ShapeError(f"bincount: expected a vector and weights like it, found {self.shape} and "
                          f"{None if weights is None else weights.shape}")  # fmt: skip
-    if minlength < 0 or (self.numel() and builtins.bool((self < 0).any())):
-        raise ValueError("bincount only supports 1-d non-negative integral inputs, and minlength >= 0.")
-    if weights is None:
-        return _bincount(self, None, minlength)
-    counted = _bincount(self, weights.to(_core.float64), minlength)
-    return counted.to(_core.float32) if weights.dtype == _core.float32 else counted
+    return _core.bincount(self, weights, minlength)

@@ -11,6 +11,7 @@ from wootz.backend.cuda import Cuda
 from wootz.backend.gpu import (
     attention,
     convolution,
+    counting,
     functions,
     indexing,
     lines,
@@ -30,7 +31,7 @@ __all__ = ["OPS", "array_op", "create", "run"]
 
 _FAMILIES = (
     pointwise, reduction, rows, movement, matrices, indexing, optim, convolution, pooling, normalization, attention,
-    lines, random,
+    lines, counting, random,
 )  # fmt: skip
 array_op = functions.array_op
 OPS: dict[str, Callable[..., Any]] = {name: op for family in _FAMILIES for name, op in family.OPS.items()}

@@ -342,7 +342,17 @@ def _nonzero(cuda: Cuda, t: Tensor) -> Tensor:
     return out
 
 
+def _runs(cuda: Cuda, t: Tensor) -> Tensor:
+    rows = _core.reshape(t, (t.shape[0], prod(t.shape[1:])))
+    size = max(t.shape[0] - 1, 0)
+    first = cuda.empty((t.shape[0] - size,), _core.bool)
+    fill(cuda, first, True)
+    differ = _core.any(_core.ne(_core.narrow(rows, 0, t.shape[0] - size, size), _core.narrow(rows, 0, 0, size)), 1)
+    return _core.squeeze(_nonzero(cuda, _core.cat([first, differ], 0)), 1)
+
+
 OPS: dict[str, Callable[..., Any]] = {
     "index": _index, "index_put": _index_put, "index_select": _index_select, "index_add": _index_add,
     "gather": _gather, "scatter_add": _scatter_add, "embedding": _embedding, "nonzero": _nonzero,
+    "runs": _runs,
 }  # fmt: skip

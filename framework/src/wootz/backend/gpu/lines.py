@@ -152,9 +152,61 @@ def _running_sum(cuda: Cuda, t: Tensor, dim: int, reverse: bool) -> Tensor:
     return as_type(cuda, running(cuda, "cumsum", t, dim % t.dim()), t.dtype)
 
 
-OPS: dict[str, Callable[..., Tensor]] = {"order": order, "top": _top, "running_sum": _running_sum}
+def _kth(cuda: Cuda, t: Tensor, k: int, dim: int) -> Tensor:
+    places = order(cuda, t, dim, False)
+    return _core.narrow(places, dim, k, 1).contiguous() if t.dim() else places
+
+
+def _middle(cuda: Cuda, t: Tensor, dim: int, skip_nan: bool) -> Tensor:
+    places = order(cuda, t, dim, False)
+    if t.dim() == 0:
+        return places
+    length = t.shape[dim]
+    missing = _core.sum(_core.isnan(t), dim, True)
+    numbers = (length - missing - 1).clamp(min=0) // 2
+    rank = numbers if skip_nan else _core.where(missing > 0, length - missing, (length - 1) // 2)
+    return _core.gather(places, dim, rank)
+
+
+def _commonest(cuda: Cuda, t: Tensor, dim: int) -> Tensor:
+    """From the number of the run that each element in order is in, and the lengths of the runs."""
+    places = order(cuda, t, dim, False)
+    if t.dim() == 0:
+        return places
+    ranked, size = _core.gather(t, dim, places), t.shape[dim] - 1
+    differ = _core.ne(_core.narrow(ranked, dim, 1, size), _core.narrow(ranked, dim, 0, size))
+    first = _zeros(cuda, _core.narrow(places, dim, 0, 1))
+    run = _core.running_sum(_core.cat([first, as_type(cuda, differ, _core.int64)], dim), dim)
+    lengths = _core.scatter_add(_zeros(cuda, run), dim, run, _zeros(cuda, run) + 1)
+    ends = _core.running_sum(lengths, dim) - 1
+    return _core.gather(places, dim, _core.gather(ends, dim, _core.argmax(lengths, dim, True)))
+
+
+def _search(cuda: Cuda, bounds: Tensor, values: Tensor, right: bool) -> Tensor:
+    """By halving, for all values at once."""
+    if bounds.dim() == 1 and values.dim() != 1:
+        return _core.reshape(_search(cuda, bounds, _core.reshape(values, (-1,)), right), values.shape)
+    count = bounds.shape[-1]
+    low, high = _zeros(cuda, values), _zeros(cuda, values) + count
+    for _ in range(count.bit_length()):
+        middle = (low + high) // 2
+        found = _core.gather(bounds, -1, middle.clamp(max=count - 1))
+        after = ~_less(values, found) if right else _less(found, values)
+        after = after & (low < high)
+        low, high = _core.where(after, middle + 1, low), _core.where(after, high, middle)
+    return low
+
+
+def _less(a: Tensor, b: Tensor) -> Tensor:
+    """Whether a goes before b, NaN behind all."""
+    return (a < b) | ((b != b) & (a == a))
+
+
+OPS: dict[str, Callable[..., Tensor]] = {
+    "order": order, "top": _top, "kth": _kth, "middle": _middle, "commonest": _commonest,
+    "running_sum": _running_sum, "search": _search,
+}  # fmt: skip
 
 ARRAYS: dict[str, Callable[..., Tensor]] = {
     "cumprod": lambda cuda, t, dim: running(cuda, "cumprod", t, dim),
-    "kth": lambda cuda, t, k, dim: _core.narrow(order(cuda, t, dim, False), dim, k, 1).contiguous(),
 }

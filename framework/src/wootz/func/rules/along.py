@@ -31,7 +31,8 @@ def _one_or_all(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**given, "self": p, "dim": shift(dim, x.dim())})
 
 
-@rule("softmax", "log_softmax", "softmax_backward", "log_softmax_backward", "order", "top", "running_sum")
+@rule("softmax", "log_softmax", "softmax_backward", "log_softmax_backward", "order", "top", "kth",
+      "middle", "commonest", "running_sum")  # fmt: skip
 def _along(op: str, v: Examples, given: Arguments) -> Any:
     rank = max(x.dim() for x in tensors(given))
     front = {k: v.front(x) if isinstance(x, Tensor) else x for k, x in given.items()}
@@ -41,14 +42,25 @@ def _along(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**front, "dim": shift(given["dim"], rank)})
 
 
+@rule("search")
+def _search(op: str, v: Examples, given: Arguments) -> Any:
+    bounds, values = given["self"], v.front(given["values"])
+    if bounds.dim() > 1:
+        return call(op, {**given, "self": v.front(bounds), "values": values})
+    if not v.has(bounds):
+        return call(op, {**given, "values": values})
+    flat = values.reshape((v.size, given["values"].numel()))
+    return call(op, {**given, "self": v.front(bounds), "values": flat}).reshape(values.shape)
+
+
 @rule("flip")
 def _flip(op: str, v: Examples, given: Arguments) -> Any:
     x = given["self"]
     return call(op, {"self": v.front(x), "dims": tuple(shift(d, x.dim()) for d in given["dims"])})
 
 
-@rule("tril", "triu")
-def _triangle(op: str, v: Examples, given: Arguments) -> Any:
+@rule("tril", "triu", "one_hot")
+def _in_front(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**given, "self": v.front(given["self"])})
 
 

@@ -102,6 +102,6 @@ def _embedding(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {**given, "indices": v.front(given["indices"])})
 
 
-@rule("nonzero")
+@rule("nonzero", "runs")
 def _nonzero(op: str, v: Examples, given: Arguments) -> Any:
-    raise ValueError("vmap: nonzero gives results of different shapes for different examples; use wootz.where")
+    raise ValueError(f"vmap: {op} gives results of different shapes for different examples; use wootz.where")
