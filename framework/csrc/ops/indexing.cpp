@@ -14,15 +14,26 @@ Tensor nonzero(const Tensor& self) {
   int64_t found = 0;
   for (int64_t i = 0; i < mask.numel(); ++i) found += m[i] != 0;
   Tensor out = empty({found, self.dim()}, DType::Int64);
+  if (found == 0) return out;
   int64_t* to = out.data<int64_t>();
-  for (int64_t i = 0; i < mask.numel(); ++i) {
-    if (!m[i]) continue;
-    int64_t rest = i;
-    for (int d = self.dim() - 1; d >= 0; --d) {
-      to[d] = rest % self.shape()[d];
-      rest /= self.shape()[d];
+  int last = self.dim() - 1;
+  int64_t width = last < 0 ? 1 : self.shape()[last];
+  Dims at = Dims::filled(self.dim(), 0);
+  constexpr int64_t block = 1024;
+  int64_t columns[block];
+  for (const uint8_t* row = m; row < m + mask.numel(); row += width) {
+    for (int64_t begin = 0; begin < width; begin += block) {
+      int64_t kept = 0;
+      for (int64_t j = begin; j < std::min(begin + block, width); ++j) {  // without a branch: the column of a zero is overwritten
+        columns[kept] = j;
+        kept += row[j] != 0;
+      }
+      for (int64_t i = 0; i < kept; ++i) {
+        for (int d = 0; d < last; ++d) *to++ = at[d];
+        if (last >= 0) *to++ = columns[i];
+      }
     }
-    to += self.dim();
+    for (int d = last - 1; d >= 0 && ++at[d] == self.shape()[d]; --d) at[d] = 0;
   }
   return out;
 }
@@ -38,6 +49,14 @@ Tensor as_index(const char* op, const Tensor& index) {
 int64_t checked(const char* op, int64_t i, int64_t n, int dim) {
   WOOTZ_CHECK(i >= -n && i < n, ErrorKind::Index, op, ": index ", i, " is out of bounds for dimension ", dim, " with size ", n);
   return i < 0 ? i + n : i;
+}
+
+// Whether all are inside shows in one sign bit, which the loop finds without a branch.
+void check_all(const char* op, const int64_t* p, int64_t count, int64_t n, int dim) {
+  uint64_t outside = 0, size = static_cast<uint64_t>(n);
+  for (int64_t i = 0; i < count; ++i) outside |= (static_cast<uint64_t>(p[i]) + size) | (size - 1 - static_cast<uint64_t>(p[i]));
+  if (outside >> 63)
+    for (int64_t i = 0; i < count; ++i) checked(op, p[i], n, dim);
 }
 
 // What advanced indexing comes to: for every place of `picked` an element offset, under it a dense rest.
@@ -165,18 +184,22 @@ Tensor select_along(const Tensor& self, int d, const Tensor& index) {
   for (int64_t k : places.shape()) shape.push(k);
   for (int k = d + 1; k < x.dim(); ++k) shape.push(x.shape()[k]);
   for (int k = 0; k < x.dim(); ++k) (k < d ? outer : k > d ? inner : picked) *= k == d ? 1 : x.shape()[k];
-  for (int64_t i = 0; i < picked; ++i) checked("index", p[i], n, d);
+  check_all("index", p, picked, n, d);
   Tensor out = empty(shape, x.dtype());
   visit(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T* from = x.data<T>();
     T* to = out.data<T>();
     parallel_for(outer * picked, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, inner)), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin, o = begin / picked, k = begin % picked; i < end; ++i) {
-        const T* row = from + (o * n + (p[k] < 0 ? p[k] + n : p[k])) * inner;
-        if (inner == 1) to[i] = *row;
-        else std::memcpy(to + i * inner, row, static_cast<size_t>(inner) * sizeof(T));
-        if (++k == picked) k = 0, ++o;
+      for (int64_t i = begin, o, stop; i < end;) {
+        o = i / picked, stop = std::min(end, (o + 1) * picked);
+        const T* line = from + o * n * inner;
+        const int64_t* place = p + (i - o * picked);
+        auto row = [&](int64_t at) { return line + (at < 0 ? at + n : at) * inner; };
+        if (inner == 1)
+          for (; i < stop; ++i) to[i] = *row(*place++);
+        else
+          for (; i < stop; ++i) std::memcpy(to + i * inner, row(*place++), static_cast<size_t>(inner) * sizeof(T));
       }
     });
   });
@@ -186,6 +209,13 @@ Tensor select_along(const Tensor& self, int d, const Tensor& index) {
 }  // namespace
 
 Tensor index(const Tensor& self, const TensorList& given) {
+  if (given.size() == 1 && given[0].defined() && given[0].dtype() == DType::Bool && given[0].dim() > 1) {  // of joined dimensions
+    Dims rest = {given[0].numel()};
+    int joined = given[0].dim();
+    bool fits = joined <= self.dim();
+    for (int d = 0; d < self.dim(); ++d) d < joined ? void(fits &= self.shape()[d] == given[0].shape()[d]) : rest.push(self.shape()[d]);
+    if (fits) return index(reshape(self, rest), {reshape(given[0], {given[0].numel()})});
+  }
   TensorList indices = plain_indices("index", self, given);
   auto last = std::find_if(indices.rbegin(), indices.rend(), [](const Tensor& t) { return t.defined(); });
   bool single = std::count_if(indices.begin(), indices.end(), [](const Tensor& t) { return t.defined(); }) == 1;
@@ -223,6 +253,16 @@ Tensor index_put(const Tensor& self, const TensorList& indices, const Tensor& va
 
 namespace {
 
+// Adds rows, `step` apart, to those that p names of n.
+template <class T>
+void add_rows(const int64_t* p, int64_t count, int64_t n, int64_t inner, const T* from, int64_t step, T* to) {
+  for (int64_t i = 0; i < count; ++i, from += step) {
+    T* row = to + (p[i] < 0 ? p[i] + n : p[i]) * inner;
+    if (inner == 1) *row = static_cast<T>(*row + *from);
+    else for (int64_t k = 0; k < inner; ++k) row[k] = static_cast<T>(row[k] + from[k]);
+  }
+}
+
 TensorList along(const Tensor& self, int64_t dim, const Tensor& index, const char* op) {
   WOOTZ_CHECK(index.dim() <= 1, ErrorKind::Index, op, "(): Index is supposed to be a vector, got shape ", text(index.shape()));
   TensorList indices(static_cast<size_t>(wrap_dim(dim, self.dim())));
@@ -245,15 +285,31 @@ Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Ten
         text(source.shape()));
   WOOTZ_CHECK(source.dtype() == self.dtype(), ErrorKind::DType, "index_add: self and source expected to have the same dtype, ",
         "but got ", name_of(self.dtype()), " and ", name_of(source.dtype()));
-  return index_put(self, indices, source, true);
+  Tensor out = clone(self), places = as_index("index_add", indices.back());
+  if (source.numel() == 0) return out;
+  int d = wrap_dim(dim, self.dim());
+  int64_t picked = places.numel(), n = self.shape()[d], inner = contiguous_strides(self.shape())[d];
+  const int64_t* p = places.data<int64_t>();
+  check_all("index_add", p, picked, n, d);
+  bool line = source.dim() == 1;  // of any stride: that of one number for all is 0
+  Tensor added = line ? source : contiguous(source);
+  int64_t step = line ? source.strides()[0] : inner;
+  visit(self.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    parallel_for(added.numel() / picked / inner, std::max<int64_t>(1, 32768 / (picked * inner)), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o)
+        add_rows(p, picked, n, inner, added.data<T>() + o * picked * step, step, out.data<T>() + o * n * inner);
+    });
+  });
+  return out;
 }
 
 namespace {
 
-void check_all(const char* op, const int64_t* p, int64_t count, int64_t n, int dim) {
-  bool inside = true;
-  for (int64_t i = 0; i < count; ++i) inside &= p[i] >= -n && p[i] < n;
-  for (int64_t i = 0; !inside && i < count; ++i) checked(op, p[i], n, dim);
+template <class F>
+void follow_row(const int64_t* p, int64_t begin, int64_t end, int64_t n, int64_t step, int64_t base, int64_t along, int64_t beside,
+                int64_t across, F f) {
+  for (int64_t i = begin; i < end; ++i, base += along, beside += across) f(base + (p[i] < 0 ? p[i] + n : p[i]) * step, i, beside);
 }
 
 // f(offset in self, offset in index, offset in other) for every element of a gather or scatter, `other` being at least as
@@ -276,7 +332,7 @@ void follow(const char* op, const Tensor& self, int64_t dim, const Tensor& index
   int64_t n = self.shape()[d], step = self.strides()[d], width = index.shape()[last];
   check_all(op, p, wide.numel(), n, d);
   int64_t along = d == last ? 0 : self.strides()[last], across = other.strides()[last], rows = wide.numel() / width;
-  parallel_for(rows, apart ? std::max<int64_t>(1, 16384 / width) : rows, [&](int64_t begin, int64_t end) {
+  parallel_for(rows, apart ? std::max<int64_t>(1, 16384 / width) : rows, [=, &self, &index, &other](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       int64_t base = 0, beside = 0, rest = r;
       for (int k = last - 1; k >= 0; --k) {
@@ -285,8 +341,7 @@ void follow(const char* op, const Tensor& self, int64_t dim, const Tensor& index
         beside += at * other.strides()[k];
         if (k != d) base += at * self.strides()[k];
       }
-      for (int64_t j = 0, i = r * width; j < width; ++j, ++i)
-        f(base + j * along + (p[i] < 0 ? p[i] + n : p[i]) * step, i, beside + j * across);
+      follow_row(p, r * width, (r + 1) * width, n, step, base, along, beside, across, f);
     }
   });
 }
@@ -299,7 +354,7 @@ Tensor gather(const Tensor& self, int64_t dim, const Tensor& index) {
     using T = typename decltype(tag)::type;
     const T* from = self.data<T>();
     T* to = out.data<T>();
-    follow("gather", self, dim, index, out, true, [&](int64_t offset, int64_t i, int64_t) { to[i] = from[offset]; });
+    follow("gather", self, dim, index, out, true, [=](int64_t offset, int64_t i, int64_t) { to[i] = from[offset]; });
   });
   return out;
 }
@@ -317,7 +372,7 @@ Tensor scatter_add(const Tensor& self, int64_t dim, const Tensor& index, const T
     T* to = out.data<T>();
     const T* from = src.data<T>();
     follow("scatter_add", out, dim, index, src, false,
-           [&](int64_t offset, int64_t, int64_t p) { to[offset] = static_cast<T>(to[offset] + from[p]); });
+           [=](int64_t offset, int64_t, int64_t p) { to[offset] = static_cast<T>(to[offset] + from[p]); });
   });
   return out;
 }
