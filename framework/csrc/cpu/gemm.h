@@ -77,16 +77,16 @@ void pack(const T* from, int64_t along, int64_t across, int64_t k, int64_t count
 }
 
 // c[mr, nr] (+)= a b (+ bias), b packed. Row i of a at step p is a[i * row + p * step]: packed by default.
-template <class T, int row = 1, int step = Tiling<T>::mr, int mr = Tiling<T>::mr>
+template <class T, int row = 1, int step = Tiling<T>::mr, int mr = Tiling<T>::mr, int nv = Tiling<T>::nv>
 WOOTZ_INLINE void micro(int64_t k, const T* __restrict a, const T* __restrict b, T* c, int64_t c_row, bool accumulate,
                         const T* bias) {
   using V = Vec<T>;
-  constexpr int nv = Tiling<T>::nv, w = V::size;
+  constexpr int w = V::size;
   V acc[mr][nv];
 #pragma GCC unroll 16
   for (int i = 0; i < mr; ++i)
     for (int j = 0; j < nv; ++j) acc[i][j] = V(T(0));
-  for (int64_t p = 0; p < k; ++p, a += step, b += nv * w) {
+  for (int64_t p = 0; p < k; ++p, a += step, b += Tiling<T>::nr) {
     V bv[nv];
     for (int j = 0; j < nv; ++j) bv[j] = V::load(b + j * w);
 #pragma GCC unroll 16
@@ -106,14 +106,18 @@ WOOTZ_INLINE void micro(int64_t k, const T* __restrict a, const T* __restrict b,
     }
 }
 
-// A part of a tile, with a third or two of its rows where that is enough.
+// A part of a tile, with a third or two of its rows and one vector of its columns where that is enough.
 template <class T, int row = 1, int step = Tiling<T>::mr>
 void edge(int64_t k, const T* a, const T* b, T* c, int64_t c_row, bool accumulate, const T* bias, int64_t h, int64_t w) {
   constexpr int mr = Tiling<T>::mr, nr = Tiling<T>::nr;
   alignas(64) T tile[mr * nr];
-  if (h <= mr / 3) micro<T, row, step, mr / 3>(k, a, b, tile, nr, false, nullptr);
-  else if (h <= mr * 2 / 3) micro<T, row, step, mr * 2 / 3>(k, a, b, tile, nr, false, nullptr);
-  else micro<T, row, step>(k, a, b, tile, nr, false, nullptr);
+  auto rows = [&]<int count>(std::integral_constant<int, count>) WOOTZ_LAMBDA {
+    if (w <= Vec<T>::size) micro<T, row, step, count, 1>(k, a, b, tile, nr, false, nullptr);
+    else micro<T, row, step, count>(k, a, b, tile, nr, false, nullptr);
+  };
+  if (h <= mr / 3) rows(std::integral_constant<int, mr / 3>());
+  else if (h <= mr * 2 / 3) rows(std::integral_constant<int, mr * 2 / 3>());
+  else rows(std::integral_constant<int, mr>());
   for (int64_t i = 0; i < h; ++i)
     for (int64_t j = 0; j < w; ++j) {
       T r = tile[i * nr + j];
