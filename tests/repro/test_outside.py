@@ -56,7 +56,7 @@ def test_a_build_that_writes_the_time_down_is_found_and_its_first_cause_named(la
     kept = list((project / "dist/repro").rglob("*.whl"))
     assert len({digest_of_file(path) for path in kept}) == 2
     if shutil.which("diffoscope"):  # says more, where it is at hand
-        assert "MADE = " in done.stderr
+        assert "MADE = " in done.stderr or "diffoscope failed" in done.stderr, done.stderr
 
 
 def test_diffoscope_is_asked_and_its_report_cut(tmp_path: Path) -> None:
@@ -69,6 +69,14 @@ def test_diffoscope_is_asked_and_its_report_cut(tmp_path: Path) -> None:
     assert "a/__init__.py" in report
     assert "-x0 = 0" in report
     assert len(report.splitlines()) == 60
+
+
+def test_a_diffoscope_that_fails_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "diffoscope"
+    program.write_text("#!/bin/sh\necho half a report\necho Traceback >&2\necho MemoryError >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert explain(tmp_path / "one", tmp_path / "other") == "diffoscope failed with status 2: MemoryError"
 
 
 def test_each_variation_has_a_build_of_its_own_or_a_reason() -> None:

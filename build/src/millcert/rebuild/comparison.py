@@ -70,9 +70,12 @@ def _bytes(a: bytes, b: bytes) -> str:
 
 
 def explain(one: Path, other: Path) -> str:
-    """What diffoscope says of two files, cut to its beginning; empty where it is not installed."""
+    """What diffoscope says of two files, cut to its beginning, or why it said nothing; empty where it is not installed."""
     if shutil.which("diffoscope") is None:
         return ""
     command = ["diffoscope", "--text", "-", str(one), str(other)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
+    if result.returncode not in (0, 1):  # as of diff: the same, or not
+        last = "".join(result.stderr.splitlines()[-1:])
+        return f"diffoscope failed with status {result.returncode}: {last}"
     return "\n".join(result.stdout.splitlines()[:_MOST_LINES])
