@@ -70,7 +70,7 @@ def _bytes(a: bytes, b: bytes) -> str:
 
 
 def explain(one: Path, other: Path) -> str:
-    """What diffoscope says of two files, cut to its beginning, or why it said nothing; empty where it is not installed."""
+    """What diffoscope says of two files, cut to its beginning, or how it failed; empty where it is not installed."""
     if shutil.which("diffoscope") is None:
         return ""
     command = ["diffoscope", "--text", "-", str(one), str(other)]
