@@ -16,7 +16,7 @@ from wootz.func.batching import RULES
 
 EXAMPLES = 3
 # what these give has another shape for each example
-RAGGED = {"nonzero"}
+RAGGED = {"nonzero", "runs"}
 
 
 def varied(x: wootz.Tensor, i: int) -> wootz.Tensor:
