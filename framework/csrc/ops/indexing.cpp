@@ -377,6 +377,19 @@ Tensor scatter_add(const Tensor& self, int64_t dim, const Tensor& index, const T
   return out;
 }
 
+Tensor put_along(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) {
+  WOOTZ_CHECK(src.dtype() == self.dtype() && src.shape() == index.shape(), ErrorKind::Shape,
+              "scatter(): expected a source of index's shape ", text(index.shape()), " and of dtype ", name_of(self.dtype()));
+  Tensor out = clone(self);
+  visit(self.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* to = out.data<T>();
+    const T* from = src.data<T>();
+    follow("scatter", out, dim, index, src, false, [=](int64_t offset, int64_t, int64_t p) { to[offset] = from[p]; });
+  });
+  return out;
+}
+
 Tensor embedding(const Tensor& weight, const Tensor& indices) {
   WOOTZ_CHECK(weight.dim() == 2, ErrorKind::Shape, "'weight' must be 2-D, got shape ", text(weight.shape()));
   return forward::index(weight, {indices});

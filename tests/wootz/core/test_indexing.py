@@ -63,6 +63,21 @@ def test_elements_are_added_and_read_along_a_dimension(kind: str, memory: str):
             (np.logical_or if kind == "bool" else np.add).at(want, tuple(at), source)
             np.testing.assert_array_equal(t.scatter_add(dim, i, s).numpy(), want)
             np.testing.assert_array_equal(t.gather(dim, i).numpy(), x[tuple(at)])
+            want = x.copy()
+            want[tuple(at)] = source  # of several writes to one place the last counts
+            np.testing.assert_array_equal(t.scatter(dim, i, s).numpy(), want)
+            np.testing.assert_array_equal(t.numpy(), x)
+
+
+def test_a_part_of_the_source_or_one_number_is_written():
+    x, index = wootz.zeros(3, 4), wootz.tensor([[3, 0], [1, -1]], dtype=wootz.int32)
+    assert x.scatter(1, index, wootz.arange(12.0).reshape(3, 4)).tolist() == [[1, 0, 0, 0], [0, 4, 0, 5], [0] * 4]
+    assert x.scatter(1, index, 2).tolist() == [[2, 0, 0, 2], [0, 2, 0, 2], [0] * 4]
+    assert x.scatter_(0, wootz.tensor([[2, 1]]), 7) is x and x.tolist() == [[0] * 4, [0, 7, 0, 0], [7, 0, 0, 0]]
+    assert x.scatter(1, wootz.zeros(3, 0, dtype=wootz.int64), 1).tolist() == x.tolist()
+    a, b = wootz.ones(2, 3).requires_grad_(), wootz.ones(2, 2).requires_grad_()
+    (a.scatter(1, wootz.tensor([[0, 2], [1, 1]]), b) * wootz.arange(6.0).reshape(2, 3)).sum().backward()
+    assert a.grad.tolist() == [[0, 1, 0], [3, 0, 5]] and b.grad.tolist() == [[0, 2], [4, 4]]
 
 
 def test_one_number_is_added_at_many_places():
@@ -76,6 +91,7 @@ def test_an_index_out_of_range_is_an_error(bad: int):
     for ask in (
         lambda: t[index], lambda: t.index_select(0, index), lambda: t.index_add(0, index, t),
         lambda: t.gather(0, index.unsqueeze(1)), lambda: t.scatter_add(0, index.unsqueeze(1), t),
+        lambda: t.scatter(0, index.unsqueeze(1), t), lambda: t.scatter(0, index.unsqueeze(1), 1.0),
     ):  # fmt: skip
         with pytest.raises(IndexError, match=f"index {bad} is out of bounds for dimension 0 with size 4"):
             ask()

@@ -201,6 +201,18 @@ def test_keys_of_every_kind(key: str, cupy: Any) -> None:
     assert cupy.compiled == []
 
 
+def test_writing_along_a_dimension(cupy: Any) -> None:
+    random = np.random.default_rng(9)
+    index = random.permuted(np.tile(np.arange(6), (4, 1)), axis=1)[:, :5] - 3
+    for kind in ("f8", "f4", "f2", "i8", "i1", "?", "c16"):
+        x, source = random.integers(0, 9, (4, 6)).astype(kind), random.integers(0, 9, (4, 6)).astype(kind)
+        same(lambda t, i, s: t.scatter(1, i, s), x, index, source)
+        same(lambda t, i, s: t.T.scatter(0, i.T, s.T), x, index, source)
+        same(lambda t, i: t.scatter(-1, i[:2], 1), x, index)
+        same(lambda t, i: t.scatter(-1, i[:0], 1), x, index)
+    assert cupy.compiled == []
+
+
 def test_writing_by_keys(cupy: Any) -> None:
     x = np.random.default_rng(6).standard_normal((4, 3, 5))
     results = []

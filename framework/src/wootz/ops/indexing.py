@@ -54,17 +54,6 @@ def _cut(src: Tensor, shape: tuple[int, ...]) -> Tensor:
     return src
 
 
-def _places(self: Tensor, dim: int, index: Tensor) -> list[Tensor]:
-    """Index along ``dim``, and each element's own place along the others: what advanced indexing takes."""
-    found = []
-    for d in range(self.dim()):
-        shape = [1] * self.dim()
-        shape[d] = -1
-        own = _core.arange(0, index.shape[d], 1, _core.int64).to(self.device).reshape(shape)
-        found.append(index if d == dim else own.expand(index.shape))
-    return found
-
-
 @op("N(3, 4), 1, wootz.tensor([[0, 3], [2, 1], [1, 0]]), N(3, 2)", "N(3, 4), 0, I(3, 2, 4), 0.5",
     "N(3, 4), 1, wootz.tensor([[0, 3], [2, 1], [1, 0]]), N(3, 4)",
     "N(3), 0, wootz.tensor([1, 1]), N(2), reduce='add'", "N(3), 0, wootz.tensor([1, 1]), 2.0, reduce='multiply'",
@@ -75,7 +64,7 @@ def scatter(self: Tensor, dim: int, index: Tensor, src: Tensor | float, *, reduc
     Of several writes to one place the last counts, and each gets that place's gradient, as in PyTorch. ``reduce`` is
     "add" or "multiply".
     """
-    source = src if isinstance(src, Tensor) else _core.full(index.shape, src, self.dtype).to(self.device)
+    source = src if isinstance(src, Tensor) else _core.full((), src, self.dtype).to(self.device).expand(index.shape)
     dim = _checked("scatter", self, dim, index, source)
     if reduce is not None:
         kinds = {"add": "sum", "multiply": "prod"}
@@ -84,7 +73,7 @@ def scatter(self: Tensor, dim: int, index: Tensor, src: Tensor | float, *, reduc
         return scatter_reduce(self, dim, index, source, kinds[reduce])
     if self.dim() == 0:
         return source.to(self.dtype).clone() if index.numel() else self.clone()
-    return _core.index_put(self, _places(self, dim, index), _cut(source, index.shape).to(self.dtype))
+    return _core.put_along(self, dim, _core.cast(index, _core.int64), _cut(source, index.shape).to(self.dtype))
 
 
 def _neutral(reduce: str, self: Tensor) -> float:

@@ -274,6 +274,17 @@ def _gather(cuda: Cuda, t: Tensor, dim: int, index: Tensor) -> Tensor:
     return read(cuda, t, steps, index, tuple(index.stride()), tuple(index.shape), t.shape[dim], t.stride(dim))
 
 
+def _put_along(cuda: Cuda, t: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    _same_types(t, source)
+    out = _core.clone(t).contiguous()
+    dim = _along(t, dim)
+    index = _positions(cuda, t, dim, index)
+    steps = tuple(0 if d == dim else s for d, s in enumerate(out.stride()))
+    if index.numel():
+        write(cuda, out, steps, index, tuple(index.stride()), source, out.shape[dim], out.stride(dim))
+    return out
+
+
 def _scatter_add(cuda: Cuda, t: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     if source.dim() != index.dim() or any(n < m for n, m in zip(source.shape, index.shape, strict=True)):
         raise ShapeError(f"scatter_add: source {list(source.shape)} is smaller than index {list(index.shape)}")
@@ -353,6 +364,6 @@ def _runs(cuda: Cuda, t: Tensor) -> Tensor:
 
 OPS: dict[str, Callable[..., Any]] = {
     "index": _index, "index_put": _index_put, "index_select": _index_select, "index_add": _index_add,
-    "gather": _gather, "scatter_add": _scatter_add, "embedding": _embedding, "nonzero": _nonzero,
-    "runs": _runs,
+    "gather": _gather, "put_along": _put_along, "scatter_add": _scatter_add, "embedding": _embedding,
+    "nonzero": _nonzero, "runs": _runs,
 }  # fmt: skip

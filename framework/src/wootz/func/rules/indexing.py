@@ -77,7 +77,7 @@ def _index_select(op: str, v: Examples, given: Arguments) -> Any:
     return call(op, {"self": p.unsqueeze(1) if x.dim() == 0 else p, "dim": shift(dim, x.dim()), "index": index})
 
 
-@rule("gather", "scatter_add")
+@rule("gather", "scatter_add", "put_along")
 def _per_element(op: str, v: Examples, given: Arguments) -> Any:
     rank = max(x.dim() for x in tensors(given))
     if any(x.dim() != rank for x in tensors(given)) or rank == 0:
