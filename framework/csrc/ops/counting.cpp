@@ -1,5 +1,6 @@
 // How often numbers occur, and where each belongs among classes.
 #include <algorithm>
+#include <limits>
 
 #include "core/parallel.h"
 #include "forward.h"
@@ -18,6 +19,7 @@ Tensor bincount(const Tensor& self, const Tensor& weights, int64_t minlength) {
   int64_t most = -1, signs = minlength;
   for (int64_t i = 0; i < count; ++i) most = std::max(most, p[i]), signs |= p[i];
   WOOTZ_CHECK(signs >= 0, ErrorKind::Value, "bincount only supports 1-d non-negative integral inputs, and minlength >= 0.");
+  WOOTZ_CHECK(most < std::numeric_limits<int64_t>::max(), ErrorKind::Value, "bincount: ", most, " has no counter");
   int64_t size = std::max(most + 1, minlength);
   if (!weights.defined()) {
     Tensor out = full({size}, DType::Int64, 0);
@@ -34,6 +36,7 @@ Tensor bincount(const Tensor& self, const Tensor& weights, int64_t minlength) {
 }
 
 Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
+  WOOTZ_CHECK(bins > 0, ErrorKind::Value, "histc: bins must be > 0, got ", bins);
   Tensor x = contiguous(self), counts = full({bins}, DType::Int64, 0);
   int64_t* to = counts.data<int64_t>();
   visit_float(x.dtype(), "histc", [&](auto tag) {
@@ -51,9 +54,10 @@ Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
 Tensor one_hot(const Tensor& self, int64_t classes) {
   Tensor index = whole(self);
   const int64_t *p = index.data<int64_t>(), count = index.numel();
-  WOOTZ_CHECK(classes > 0, ErrorKind::Value, "num_classes must be given and positive for an empty tensor, got ", classes);
   for (int64_t i = 0; i < count; ++i)
-    WOOTZ_CHECK(p[i] >= 0 && p[i] < classes, ErrorKind::Value, "class values lie in [0, ", classes, "), found ", p[i]);
+    WOOTZ_CHECK(p[i] >= 0 && p[i] < classes, ErrorKind::Value, "class values lie in [0, ", std::max<int64_t>(classes, 1),
+                "), found ", p[i]);
+  WOOTZ_CHECK(classes > 0, ErrorKind::Value, "num_classes must be given and positive for an empty tensor, got ", classes);
   Dims shape = self.shape();
   shape.push(classes);
   Tensor out = empty(shape, DType::Int64);

@@ -138,6 +138,8 @@ def test_counts_and_sums_of_weights(kind: str):
     for bad in (wootz.tensor([1, -1]), wootz.tensor([-(2**63), 2**63 - 1])):
         with pytest.raises(ValueError, match="non-negative"):
             bad.bincount()
+    with pytest.raises(ValueError, match="9223372036854775807 has no counter"):  # one more than it wraps around
+        wootz.tensor([2**63 - 1]).bincount()
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
@@ -155,6 +157,8 @@ def test_histograms_count_what_is_inside(kind: str):
     assert wootz.tensor([1, 2, 3]).histc(3).tolist() == [1.0, 1.0, 1.0]
     assert wootz.tensor([-3e38, 3e38, 0.0]).histc(4).sum() == 3  # wider than float32 tells
     assert wootz.zeros(0).histc(2).tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="bins must be > 0"):
+        wootz._core.histc(wootz.ones(2), 0, 0.0, 2.0)
 
 
 @pytest.mark.parametrize("kind", INDICES)
@@ -169,3 +173,5 @@ def test_one_hot_rows(kind: str):
     for bad, classes in (([0, 3], 3), ([-1, 0], 3), ([-1], -1), ([], -1), ([0], 0)):
         with pytest.raises(ValueError, match="class"):
             wootz.nn.functional.one_hot(wootz.tensor(bad, dtype=wootz.int64), classes)
+    with pytest.raises(ValueError, match="found -1"):
+        wootz.nn.functional.one_hot(wootz.tensor([-1]))
