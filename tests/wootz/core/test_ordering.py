@@ -131,14 +131,19 @@ def test_the_mode_is_the_smallest_of_the_most_frequent_at_its_last_place(name: s
         assert wootz.tensor(x).mode().indices.item() == max(runs, key=len)[-1]
 
 
-def test_selecting_along_any_dimension_of_any_memory():
-    x = np.random.default_rng(6).integers(0, 4, (5, 150, 7)).astype(np.float32)
-    order = np.argsort(x, 1, kind="stable")
-    for t in (
+def laid_out(x):
+    """The same three-dimensional tensor: row-major, transposed in memory, and turned twice."""
+    return (
         wootz.tensor(x),
         wootz.tensor(np.ascontiguousarray(x.T)).permute(2, 1, 0),
         wootz.tensor(x).flip(1).flip(1),
-    ):
+    )
+
+
+def test_selecting_along_any_dimension_of_any_memory():
+    x = np.random.default_rng(6).integers(0, 4, (5, 150, 7)).astype(np.float32)
+    order = np.argsort(x, 1, kind="stable")
+    for t in laid_out(x):
         np.testing.assert_array_equal(t.kthvalue(9, 1).indices.numpy(), order[:, 8])
         np.testing.assert_array_equal(t.median(1, True).indices.numpy(), order[:, 74:75])
         np.testing.assert_array_equal(t.nanmedian(-2).indices.numpy(), order[:, 74])
@@ -239,11 +244,7 @@ def test_whether_each_is_among_others(invert: bool):
 def test_any_dimension_of_any_memory():
     x = np.random.default_rng(2).integers(0, 4, (5, 90, 7)).astype(np.float32)
     order = np.argsort(x, 1, kind="stable")
-    for t in (
-        wootz.tensor(x),
-        wootz.tensor(np.ascontiguousarray(x.T)).permute(2, 1, 0),
-        wootz.tensor(x).flip(1).flip(1),
-    ):
+    for t in laid_out(x):
         got, places = t.sort(1)
         np.testing.assert_array_equal(places.numpy(), order)
         np.testing.assert_array_equal(got.numpy(), np.sort(x, 1))
